@@ -1,0 +1,3 @@
+"""Readygate: one inventory, one command, one verdict."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,3 @@
+"""What all tests of the engine share."""
+
+pytest_plugins = ["pytester"]
