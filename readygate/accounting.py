@@ -1,0 +1,67 @@
+"""Every declared line is accounted for: what no check has verified becomes a result that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from readygate.results import Outcome, Result
+from readygate.spec import Leaf, Severity
+from readygate.store import merge
+
+NO_SUITE = "no suite verifies it"
+NOT_REACHED = "the run stopped before it"
+DESELECTED = "left out by the selection of this run"
+
+_MEND = {
+    NO_SUITE: "bring back, or write, the suite with @pytest.mark.check({check!r})",
+    NOT_REACHED: "run it again to the end",
+    DESELECTED: "run without -k, -m, --lf, --deselect or a path",
+}
+
+
+def planned(leaf: Leaf, reason: str = NO_SUITE) -> Result:
+    """What is known of a leaf while nothing has verified it."""
+    return Result(
+        check=leaf.check,
+        target=leaf.target,
+        outcome=Outcome.NOT_RUN,
+        severity=leaf.severity or Severity.MAJOR,
+        owner=leaf.owner or "",
+        path=leaf.dotted,
+        file=leaf.position.file,
+        line=leaf.position.line,
+        expected=getattr(leaf.expected, "text", ""),
+        message=reason,
+        cause=reason,
+        mend=_MEND.get(reason, "").format(check=leaf.check),
+    )
+
+
+def account(
+    leaves: Sequence[Leaf], seen: Sequence[Result], reasons: Mapping[str, str], otherwise: str = NO_SUITE
+) -> tuple[Result, ...]:
+    """One result for each leaf, plus those that verify none; `reasons` says by path why a leaf was not run."""
+    missing = _not_verified(leaves, {result.path for result in seen if result.path})
+    unverified = {leaf.id: planned(leaf, reasons.get(leaf.dotted, otherwise)) for leaf in missing}
+    in_order = [unverified.get(leaf.id) or planned(leaf) for leaf in leaves if not _is_claimed(leaf, unverified)]
+    return tuple(merge(seen, in_order))
+
+
+def _not_verified(leaves: Iterable[Leaf], verified: set[str]) -> Iterator[Leaf]:
+    for leaf in leaves:
+        if leaf.dotted not in verified and not (is_private(leaf) and _below(leaf.dotted, verified)):
+            yield leaf
+
+
+def _is_claimed(leaf: Leaf, unverified: Mapping[str, Result]) -> bool:
+    """Whether a suite of the user's own answers for it, under an id of its own."""
+    return is_private(leaf) and leaf.id not in unverified
+
+
+def is_private(leaf: Leaf) -> bool:
+    """Whether the leaf stands under an `x-` key, where a whole mapping may be verified as one."""
+    return str(leaf.path[0]).startswith("x-")
+
+
+def _below(path: str, verified: set[str]) -> bool:
+    return any(path.startswith((f"{each}.", f"{each}[")) for each in verified)

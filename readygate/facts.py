@@ -1,0 +1,60 @@
+"""Facts about the targets: each is observed once in a run, and whoever asks gets the same answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from readygate.spec import Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    """What an observer returned or raised; `asked` keeps the arguments alive, as their ids are the key."""
+
+    fact: Any
+    error: Exception | None
+    asked: tuple[Any, ...]
+
+
+class Facts:
+    """Remembers what was observed.
+
+    `observers` maps the name of a fact to the function that observes it; its parameters are filled by name, as
+    `readygate.areas.Area` says. `host_of` opens the Testinfra host of a leaf.
+    """
+
+    def __init__(self, observers: Mapping[str, Callable[..., Any]], host_of: Callable[[Leaf], Any]) -> None:
+        self._observers = observers
+        self._host_of = host_of
+        self._seen: dict[tuple[Any, ...], _Observation] = {}
+
+    def get(self, name: str, leaf: Leaf) -> Any:
+        """What a parameter of this name means for this leaf; raises what the observer raised."""
+        for spec in leaf.trail:
+            if spec.noun == name:
+                return spec
+        match name:
+            case "expected":
+                return leaf.expected
+            case "key":
+                return leaf.key
+            case "host":
+                return self._host_of(leaf)
+        return self._observe(name, leaf)
+
+    def _observe(self, name: str, leaf: Leaf) -> Any:
+        observer = self._observers[name]
+        asked = tuple(self.get(parameter, leaf) for parameter in inspect.signature(observer).parameters)
+        key = (name, *(id(each) for each in asked))
+        if key not in self._seen:
+            try:
+                self._seen[key] = _Observation(observer(*asked), None, asked)
+            except Exception as error:  # noqa: BLE001 - whatever it was, every check that asks has to hear it
+                self._seen[key] = _Observation(None, error, asked)
+        seen = self._seen[key]
+        if seen.error is not None:
+            raise seen.error
+        return seen.fact

@@ -1,0 +1,54 @@
+"""The Testinfra hosts of a session: each server of the inventory is opened once, and nothing else ever is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import testinfra
+
+from readygate.errors import CouldNotLook
+from readygate.inventory import Inventory, server_of
+from readygate.spec import Leaf
+
+NO_SERVER = "no server"
+
+
+class Hosts:
+    """Opens servers by name.
+
+    Testinfra looks at the machine that runs it where no host is named. Here that only happens where the
+    inventory says `connect: local://`.
+    """
+
+    def __init__(self, inventory: Inventory, config: pytest.Config) -> None:
+        self._servers = inventory.entries.get("servers", {})
+        self._config = config
+        self._open: dict[str, Any] = {}
+
+    def name_for(self, leaf: Leaf) -> str:
+        return server_of(leaf) or NO_SERVER
+
+    def of(self, leaf: Leaf) -> Any:
+        return self.open(self.name_for(leaf))
+
+    def for_plain_test(self, module: Any) -> list[str]:
+        """The servers that a test without a check mark looks at: as for Testinfra, but never by default us."""
+        named = self._config.getoption("hosts", None)
+        if named:
+            return [str(each) for each in named.split(",")]
+        return list(getattr(module, "testinfra_hosts", None) or self._servers) or [NO_SERVER]
+
+    def open(self, name: str) -> Any:
+        """The host of a server's name, or of a Testinfra host spec. Raises CouldNotLook where there is none."""
+        if name == NO_SERVER:
+            raise CouldNotLook(
+                "this check names no server to look at",
+                mend="add the server to the inventory; for this very machine write connect: local://",
+            )
+        if name not in self._open:
+            server = self._servers.get(name)
+            spec = server.connect if server else name  # type: ignore[attr-defined]
+            options = {"sudo": server.sudo, "sudo_user": server.sudo_user} if server else {}  # type: ignore[attr-defined]
+            self._open[name] = testinfra.get_host(spec, **options)
+        return self._open[name]

@@ -1,0 +1,153 @@
+"""The inventory: what production must be, read from `inventory.yml` and checked down to the last key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from readygate.areas import SECTIONS
+from readygate.errors import InventoryError, Problem
+from readygate.inventory import source
+from readygate.inventory.compose import compose
+from readygate.inventory.model import Document, Head, Lifecycle, Release
+from readygate.inventory.problems import problems_in
+from readygate.inventory.source import Places
+from readygate.inventory.variables import resolve
+from readygate.lifecycle import provide
+from readygate.redaction import REDACTOR
+from readygate.results import SourceFile
+from readygate.spec import Leaf, Path, Severity, Spec, leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One environment's inventory, complete and checked.
+
+    `leaves` is every expectation in the order of the document; `data` holds what stands under `x-` keys;
+    `variables` are those that were provided for this run, such as free ports.
+    """
+
+    project: str
+    environment: str
+    release: Release
+    lifecycle: Lifecycle | None
+    leaves: tuple[Leaf, ...]
+    entries: Mapping[str, Mapping[str, Spec]]
+    data: Mapping[str, Any]
+    places: Places
+    files: tuple[SourceFile, ...]
+    root: FilePath
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files as they were read."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(f"{file.path}\0{file.text}\0".encode())
+        return digest.hexdigest()
+
+
+def load(path: FilePath, environment: str | None, environ: Mapping[str, str]) -> Inventory:
+    """Read, compose, resolve and check an inventory.
+
+    Raises InventoryError with every problem found.
+    """
+    composed = compose(path, environment)
+    variables = provide(_asked_ports(source.to_data(composed.tree)), environ)
+    tree = resolve(composed.tree, {**environ, **variables}, REDACTOR)
+    data = source.to_data(tree)
+    places = source.positions(tree)
+
+    own = {key: data.pop(key) for key in list(data) if key.startswith("x-")}
+    try:
+        document = Document.model_validate(data)
+    except ValidationError as error:
+        raise InventoryError(problems_in(error, places)) from None
+
+    entries = {key: getattr(document, key) for key in SECTIONS}
+    found = tuple(_leaves(document, entries, own, places))
+    _check_references(entries, places)
+    if not found:
+        raise InventoryError([Problem(places.of(()), "", "declares nothing to verify", "add a server or a site")])
+    return Inventory(
+        project=document.project,
+        environment=environment or "",
+        release=document.release,
+        lifecycle=document.lifecycle,
+        leaves=found,
+        entries=entries,
+        data=own,
+        places=places,
+        files=composed.files,
+        root=path.resolve().parent,
+        variables=variables,
+    )
+
+
+def server_of(leaf: Leaf) -> str | None:
+    """The name of the server that a leaf is observed on, if it needs one."""
+    for spec in leaf.trail:
+        if spec.noun == "server":
+            return spec.name
+        if (named := getattr(spec, "on", None)) is not None:
+            return str(named)
+    return None
+
+
+def _asked_ports(data: Any) -> list[str]:
+    lifecycle = data.get("lifecycle")
+    ports = lifecycle.get("ports") if isinstance(lifecycle, dict) else None
+    return [str(each) for each in ports] if isinstance(ports, list) else []
+
+
+def _leaves(
+    document: Head, entries: Mapping[str, Mapping[str, Spec]], own: Mapping[str, Any], places: Places
+) -> Iterator[Leaf]:
+    sections = {**entries, "attestations": document.attestations}
+    declared = (
+        leaf
+        for key, section in sections.items()
+        for name, spec in section.items()
+        for leaf in leaves(spec, name, (key, name))
+    )
+    private = (leaf for key, value in own.items() for leaf in _private(value, key, (key,)))
+    for leaf in (*declared, *private):
+        yield replace(
+            leaf,
+            position=places.of(leaf.path),
+            owner=leaf.owner or document.owned_by,
+            severity=leaf.severity or document.severity,
+        )
+
+
+def _private(value: Any, key: str, path: Path) -> Iterator[Leaf]:
+    """Each scalar under an `x-` key has to be claimed by a suite of the user's own."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _private(each, key, (*path, name))
+    else:
+        yield Leaf(key, ".".join(str(part) for part in path[1:]) or key, path, source.NOWHERE, value)
+
+
+def _check_references(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> None:
+    """Every `on:` names a declared server."""
+    servers = list(entries.get("servers", {}))
+    problems = []
+    for key, section in entries.items():
+        for name, spec in section.items():
+            wanted = getattr(spec, "on", None)
+            if wanted is not None and wanted not in servers:
+                known = f"servers are: {', '.join(servers)}" if servers else "add it under servers"
+                where = (key, name, "on")
+                problems.append(Problem(places.of(where), ".".join(where), f"no server is called '{wanted}'", known))
+    if problems:
+        raise InventoryError(problems)
+
+
+__all__ = ["Inventory", "Severity", "load", "server_of"]

@@ -1,0 +1,89 @@
+"""Pydantic's findings in the words of an inventory: what is wrong at which line, and what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from readygate.errors import Mistake, Problem
+from readygate.inventory.model import COMPOSED_KEYS, Document
+from readygate.inventory.source import Places
+from readygate.spec import Path, dotted
+
+
+def problems_in(error: ValidationError, places: Places, document: type[BaseModel] = Document) -> Iterator[Problem]:
+    """Pydantic's findings about a document of this kind in the user's words, each at its line."""
+    for each in error.errors():
+        path = tuple(part for part in each["loc"] if part != "[key]")
+        wrong, mend = _in_words(each, path, document)
+        yield Problem(places.of(path), dotted(path), wrong, mend)
+
+
+def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, str]:
+    given = error.get("input")
+    shown = f"'{given}'" if isinstance(given, str | int | float) else "this"
+    match error["type"]:
+        case "value_error" if isinstance(mistake := error["ctx"]["error"], Mistake):
+            return mistake.wrong, mistake.mend
+        case "extra_forbidden":
+            known = _keys_beside(path, document)
+            close = get_close_matches(str(path[-1]), known, 1, 0.6)
+            mend = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
+            return f"unknown key '{path[-1]}'", mend
+        case "missing":
+            return f"'{path[-1]}' is missing", f"add it: {_description(path, document)}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"{shown} is not a mapping", "write its keys below it, indented"
+        case "string_type":
+            return f"{shown} is not text", f'write it in quotes: "{given}"' if shown != "this" else "write one text"
+        case "bool_type" | "bool_parsing":
+            return f"{shown} is neither true nor false", "write true or false"
+        case "list_type" | "tuple_type":
+            return f"{shown} is not a list", f"write [{given}]" if shown != "this" else "write a list"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return f"{shown} is not a whole number", "write digits only"
+        case "enum" | "literal_error":
+            return f"{shown} is not known here", f"write {error['ctx']['expected']}"
+        case _:
+            return f"{shown}: {error['msg'].lower()}", _description(path, document)
+
+
+def _keys_beside(path: Path, document: type[BaseModel]) -> list[str]:
+    model = model_at(path[:-1], document)
+    keys = list(model.model_fields) if model else []
+    if model is Document:
+        return [*keys, *COMPOSED_KEYS]
+    return [*keys, "groups"] if document is Document and len(path) == 3 else keys
+
+
+def _description(path: Path, document: type[BaseModel]) -> str:
+    model = model_at(path[:-1], document)
+    field = model.model_fields.get(str(path[-1])) if model else None
+    return (field.description or "") if field else ""
+
+
+def model_at(path: Path, document: type[BaseModel]) -> type[BaseModel] | None:
+    """The model that describes the mapping at a path, or None where the path leads to something else."""
+    here: Any = document
+    for part in path:
+        here = _below(here, part)
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _below(here: Any, part: str | int) -> Any:
+    if get_origin(here) is dict:
+        return _bare(get_args(here)[1])
+    if isinstance(here, type) and issubclass(here, BaseModel) and str(part) in here.model_fields:
+        return _bare(here.model_fields[str(part)].annotation)
+    return None
+
+
+def _bare(annotation: Any) -> Any:
+    """The model or dict inside `X | None` and the like."""
+    if get_origin(annotation) is dict or isinstance(annotation, type):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _bare(part)) not in (None, NoneType)), None)

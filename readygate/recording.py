@@ -1,0 +1,154 @@
+"""What one test saw, from the asserts in it to the result that the verdict counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from readygate.errors import CouldNotLook
+from readygate.expectation import LISTENER, Expectation, Judgement, Level
+from readygate.redaction import REDACTOR
+from readygate.results import Evidence, Outcome, Result
+
+if TYPE_CHECKING:
+    from readygate.gate import Bound
+
+EVIDENCE_LIMIT = 2000  # characters of each answer; what is longer is cut in the middle
+EVIDENCE_PIECES = 8
+
+
+@dataclass(slots=True)
+class Recording:
+    """Fills while a test runs."""
+
+    KEY: ClassVar[pytest.StashKey[Recording]] = pytest.StashKey()
+
+    judgement: Judgement | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    attempts: int = 1
+
+    def judged(self, expectation: Expectation, judgement: Judgement) -> None:
+        """Of several judgements in one test the first that fails tells the most."""
+        if self.judgement is None or self.judgement:
+            self.judgement = judgement
+
+
+@contextmanager
+def recorded(item: pytest.Item) -> Iterator[None]:
+    """Listen to the asserts of one test for as long as it runs."""
+    recording = item.stash[Recording.KEY] = Recording()
+    token = LISTENER.set(recording.judged)
+    try:
+        yield
+    finally:
+        LISTENER.reset(token)
+
+
+def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, call: pytest.CallInfo[None]) -> Result:
+    """The result of one phase of a test; what is neither seen to hold nor seen to fail is an error."""
+    check, leaf, judgement = bound.check, bound.leaf, recording.judgement
+    ending = _ending(bound, judgement, report, call)
+    looked = ending.outcome in (Outcome.PASSED, Outcome.FAILED) and judgement is not None
+    return Result(
+        check=check.id,
+        target=bound.target,
+        outcome=ending.outcome,
+        severity=(leaf and leaf.severity) or check.severity,
+        owner=(leaf and leaf.owner) or "",
+        path=leaf.dotted if leaf else "",
+        file=leaf.position.file if leaf else "",
+        line=leaf.position.line if leaf else 0,
+        expected=judgement.expected if judgement else getattr(leaf and leaf.expected, "text", ""),
+        actual=judgement.actual if looked and judgement else "",
+        margin=(judgement.margin or "") if looked and judgement else "",
+        headroom=judgement.headroom if looked and judgement else None,
+        warning=_told(judgement) if judgement and judgement.level is Level.WARN else "",
+        message=ending.message,
+        cause=ending.cause,
+        why=check.why,
+        mend=ending.mend or check.mend,
+        evidence=tuple(_cut(each) for each in recording.evidence[:EVIDENCE_PIECES]),
+        attempts=recording.attempts,
+        duration_s=round(report.duration, 4),
+        suite=check.suite,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    outcome: Outcome
+    message: str = ""
+    cause: str = ""
+    mend: str = ""
+
+
+def _ending(
+    bound: Bound, judgement: Judgement | None, report: pytest.TestReport, call: pytest.CallInfo[None]
+) -> _Ending:
+    expected_to_fail = hasattr(report, "wasxfail")
+    if report.skipped and expected_to_fail:
+        return _Ending(Outcome.FAILED, f"it fails, and is marked xfail: {report.wasxfail}")
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason given"
+        return _Ending(Outcome.NOT_RUN, f"{reason[0].lower()}{reason[1:]}", mend="take the skip out of the suite")
+    if report.passed:
+        if judgement is None and not bound.check.can_fail:
+            mend = "assert something about the target in it"
+            return _Ending(Outcome.ERROR, "the test asserts nothing, so it could not have failed", mend=mend)
+        return _Ending(Outcome.PASSED, _told(judgement) if judgement else "")
+    return _failure(judgement, report, call)
+
+
+def _failure(judgement: Judgement | None, report: pytest.TestReport, call: pytest.CallInfo[None]) -> _Ending:
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, CouldNotLook):
+        return _Ending(Outcome.ERROR, error.reason, error.cause, error.mend)
+    said = str(error).strip().split("\n")[0]
+    if isinstance(error, pytest.fail.Exception) and said.startswith("Timeout"):
+        return _Ending(Outcome.ERROR, f"no answer in time: {said.lower()}", mend="see why it hangs")
+    if report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception):
+        if judgement is not None and not judgement:
+            return _Ending(Outcome.FAILED, _told(judgement))
+        if not _raised_by_testinfra(call):
+            return _Ending(Outcome.FAILED, said or "the assertion failed")
+    where = "" if report.when == "call" else f" in {report.when}"
+    return _Ending(Outcome.ERROR, f"could not look: {type(error).__name__}{where}: {said}")
+
+
+def _raised_by_testinfra(call: pytest.CallInfo[None]) -> bool:
+    """Testinfra asserts that its own commands worked; where they didn't, nothing was seen."""
+    return bool(call.excinfo) and "testinfra" in call.excinfo.traceback[-1].path.parts  # type: ignore[union-attr]
+
+
+def _told(judgement: Judgement) -> str:
+    return f"{judgement.actual}, expected {judgement.expected}"
+
+
+def _cut(evidence: Evidence) -> Evidence:
+    answered = evidence.answered
+    if len(answered) > EVIDENCE_LIMIT:
+        half = EVIDENCE_LIMIT // 2
+        left_out = len(answered) - EVIDENCE_LIMIT
+        answered = f"{answered[:half]}\n[... {left_out} characters left out ...]\n{answered[-half:]}"
+    return Evidence(evidence.asked[:EVIDENCE_LIMIT], answered)
+
+
+def redact_report(report: pytest.TestReport) -> None:
+    """Take secrets out of a report before any other plugin sees it."""
+    report.sections = REDACTOR.redact_data(report.sections)
+    report.longrepr = _redacted(report.longrepr)
+
+
+def _redacted(part: Any) -> Any:
+    """Pytest's failure representations are trees of plain objects; their texts are replaced in place."""
+    if isinstance(part, str | list | tuple | dict):
+        if isinstance(part, list | tuple):
+            return type(part)(_redacted(each) for each in part)
+        return REDACTOR.redact_data(part)
+    for name, value in list(getattr(part, "__dict__", {}).items()):
+        setattr(part, name, _redacted(value))
+    return part
