@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
-from readygate.results import Outcome, Result
+from readygate.profile import Profile
+from readygate.results import NotAsked, Outcome, Result
 from readygate.spec import Leaf, Severity
 from readygate.store import merge
 
@@ -17,6 +20,18 @@ _MEND = {
     NOT_REACHED: "run it again to the end",
     DESELECTED: "run without -k, -m, --lf, --deselect or a path",
 }
+
+
+def asked(leaves: Sequence[Leaf], profile: Profile) -> tuple[tuple[Leaf, ...], tuple[NotAsked, ...]]:
+    """The leaves that a profile asks about, and what it leaves out."""
+
+    def left_out_by(leaf: Leaf) -> str | None:
+        globs = (each.check for each in profile.leave_out)
+        return next((glob for glob in globs if fnmatchcase(leaf.check, glob)), None)
+
+    counts = Counter(left_out_by(leaf) for leaf in leaves)
+    not_asked = (NotAsked(each.check, each.reason, counts[each.check]) for each in profile.leave_out)
+    return tuple(leaf for leaf in leaves if left_out_by(leaf) is None), tuple(not_asked)
 
 
 def planned(leaf: Leaf, reason: str = NO_SUITE) -> Result:

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,9 +15,10 @@ from readygate.areas import SECTIONS
 from readygate.errors import UsageError
 from readygate.inventory import Inventory
 from readygate.inventory.model import AttestationSpec
-from readygate.spec import Leaf, Path, Severity, known_checks
+from readygate.spec import Leaf, Path, Severity, Spec, known_checks
 
-KNOWN_CHECKS = frozenset(check for spec in (*SECTIONS.values(), AttestationSpec) for check in known_checks(spec))
+_SPECS: tuple[type[Spec], ...] = (*SECTIONS.values(), AttestationSpec)
+KNOWN_CHECKS = frozenset(check for spec in _SPECS for check in known_checks(spec))
 
 _MEND = re.compile(r"^\s*Mend:\s*(.+?)\s*(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -85,10 +86,10 @@ def can_fail(function: Callable[..., Any]) -> bool:
     )
 
 
-def leaves_of(check: Check, inventory: Inventory) -> tuple[Leaf, ...]:
-    """The leaves that a check answers for; for `each`, one a match of the pattern, whatever stands below it."""
+def leaves_of(check: Check, leaves: Sequence[Leaf], inventory: Inventory) -> tuple[Leaf, ...]:
+    """Which of the leaves a check answers for; for `each`, one a match of the pattern in the inventory's own data."""
     if check.each is None:
-        return tuple(leaf for leaf in inventory.leaves if leaf.check == check.id)
+        return tuple(leaf for leaf in leaves if leaf.check == check.id)
     return tuple(
         Leaf(
             check=check.id,

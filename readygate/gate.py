@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from readygate.accounting import DESELECTED, NO_SUITE, NOT_REACHED, account
+from readygate.accounting import DESELECTED, NO_SUITE, NOT_REACHED, account, asked
 from readygate.areas import FACTS, SECTIONS
 from readygate.binding import Check, leaves_of, read_docstring, read_mark
 from readygate.errors import CouldNotLook, UsageError
@@ -80,6 +80,7 @@ class Gate:
         self.inventory = inventory
         self.profile = profile
         self.store = store
+        self.leaves, self.not_asked = asked(inventory.leaves, profile)
         self.hosts = Hosts(inventory, config)
         self.facts = Facts(FACTS, self.hosts.of)
         self.is_worker = hasattr(config, "workerinput")
@@ -111,7 +112,7 @@ class Gate:
         except UsageError as error:
             self.mistakes.append(str(error))  # raised here it would only cost this one file
             return
-        leaves = leaves_of(check, self.inventory)
+        leaves = leaves_of(check, self.leaves, self.inventory)
         ids = [leaf.target for leaf in leaves]
         if not leaves:
             # Nothing of this kind is declared, so there is nothing to run, and nothing to say about it.
@@ -173,7 +174,7 @@ class Gate:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if self.is_worker or self.config.option.collectonly:
             return None
-        self.store.begin(self._run(State.RUNNING, account(self.inventory.leaves, (), self.reasons, NOT_REACHED)))
+        self.store.begin(self._run(State.RUNNING, account(self.leaves, (), self.reasons, NOT_REACHED)))
         try:
             self._cleanup.enter_context(
                 brought_up(self.inventory.lifecycle, self.inventory.root, self.inventory.variables)
@@ -225,7 +226,7 @@ class Gate:
             self.problems.append("pytest ended with an internal error")
         state = State.INTERRUPTED if self._was_interrupted(session, exitstatus) else State.FINISHED
         otherwise = NO_SUITE if self.reasons else NOT_REACHED
-        results = account(self.inventory.leaves, self.seen, self.reasons, otherwise)
+        results = account(self.leaves, self.seen, self.reasons, otherwise)
         self.run = self._run(state, results)
         self.verdict = decide(self.run, self.profile, now=datetime.now(UTC))
         self.store.finish(self.run, self.verdict)
@@ -240,7 +241,9 @@ class Gate:
         return exitstatus == pytest.ExitCode.INTERRUPTED and not self.problems
 
     def _run(self, state: State, results: tuple[Result, ...]) -> Run:
-        return describe(self.inventory, self.profile, state, results, tuple(self.problems), self.started)
+        return describe(
+            self.inventory, self.profile, state, results, tuple(self.problems), self.not_asked, self.started
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -286,10 +289,12 @@ def _fixtures(gate: Gate) -> object:
     fixtures: dict[str, Any] = {}
 
     def provide(name: str) -> None:
-        def fixture(self: object, _leaf: Leaf | None) -> Any:
+        def fixture(self: object, request: pytest.FixtureRequest, _leaf: Leaf | None) -> Any:
             if _leaf is None:
                 raise UsageError(f"'{name}' is only known to a test with a check mark")
-            return gate.facts.get(name, _leaf)
+            fact = gate.facts.get(name, _leaf)
+            request.node.stash[Recording.KEY].used(fact)
+            return fact
 
         fixtures[name] = pytest.fixture(name=name)(fixture)
 

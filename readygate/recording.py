@@ -36,6 +36,11 @@ class Recording:
         if self.judgement is None or self.judgement:
             self.judgement = judgement
 
+    def used(self, fact: object) -> None:
+        """Keep what a fact says of how it was come by."""
+        self.evidence += getattr(fact, "evidence", ())
+        self.attempts = max(self.attempts, getattr(fact, "attempts", 1))
+
 
 @contextmanager
 def recorded(item: pytest.Item) -> Iterator[None]:
@@ -112,7 +117,8 @@ def _failure(judgement: Judgement | None, report: pytest.TestReport, call: pytes
         return _Ending(Outcome.ERROR, f"no answer in time: {said.lower()}", mend="see why it hangs")
     if report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception):
         if judgement is not None and not judgement:
-            return _Ending(Outcome.FAILED, _told(judgement))
+            explained = not said.startswith("assert ")  # `assert x in y, reason` begins with the reason
+            return _Ending(Outcome.FAILED, said if explained else _told(judgement))
         if not _raised_by_testinfra(call):
             return _Ending(Outcome.FAILED, said or "the assertion failed")
     where = "" if report.when == "call" else f" in {report.when}"

@@ -76,11 +76,14 @@ class Redactor:
 REDACTOR = Redactor()
 
 
+_PROGRESS = re.compile(r"[.FEsxX]*")
+
+
 class _RedactingStream(io.TextIOBase):
     """Holds each line back until it is complete, so that no secret slips through in two halves.
 
-    `flush` doesn't give out an unfinished line, for the same reason; `close` does, and leaves the stream
-    beneath open. There is no `fileno`, by which a child process could write past the redactor.
+    `flush` gives out an unfinished line only where it is pytest's progress; `close` does in any case, and
+    leaves the stream beneath open. There is no `fileno`, by which a child process could write past the redactor.
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
@@ -102,6 +105,9 @@ class _RedactingStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        if _PROGRESS.fullmatch(self._held):
+            self._stream.write(self._held)
+            self._held = ""
         self._stream.flush()
 
     def close(self) -> None:

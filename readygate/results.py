@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from readygate.spec import Severity
@@ -87,6 +87,15 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAsked:
+    """Declared expectations that the profile leaves out by a glob of check ids, how many, and why."""
+
+    check: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What was judged."""
 
@@ -111,5 +120,6 @@ class Run:
     inventory_digest: str = ""
     inventory: tuple[SourceFile, ...] = ()
     results: tuple[Result, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
+    not_asked: tuple[NotAsked, ...] = ()
     schema_version: int = SCHEMA_VERSION

@@ -12,7 +12,7 @@ from pathlib import Path
 from readygate import __version__
 from readygate.inventory import Inventory
 from readygate.profile import Profile
-from readygate.results import Result, Run, State, Subject
+from readygate.results import NotAsked, Result, Run, State, Subject
 
 # Where CI systems say which commit they build.
 _CI_COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA", "BUILD_SOURCEVERSION", "CIRCLE_SHA1", "BITBUCKET_COMMIT")
@@ -24,6 +24,7 @@ def describe(
     state: State,
     results: tuple[Result, ...],
     problems: tuple[str, ...],
+    not_asked: tuple[NotAsked, ...],
     started: datetime,
 ) -> Run:
     """A run of this inventory as it is stored; `started` is aware."""
@@ -46,6 +47,7 @@ def describe(
         inventory=inventory.files,
         results=results,
         problems=problems,
+        not_asked=not_asked,
     )
 
 

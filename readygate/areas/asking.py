@@ -1,0 +1,99 @@
+"""Asking a server by a shell script: what it answered, or why one could not look."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+from readygate.errors import CouldNotLook
+
+# Some transports report their own failure as if it were the script's. What stands between
+# these two lines, and nothing else, came from a script that was begun and ended on the server.
+_BEGUN, _ENDED = b"readygate:begun\n", b"\nreadygate:ended "
+
+_TIMED_OUT, _NOT_RUNNABLE = 124, (126, 127)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a script printed, and the exit code that it ended with."""
+
+    exit: int
+    output: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """The output; bytes that aren't UTF-8, as in file names, survive as surrogates."""
+        return self.output.decode(errors="surrogateescape")
+
+
+def run(host: Any, server: str, script: str, *, within: float) -> Answer:
+    """Run a POSIX shell script on the server, for at most `within` seconds.
+
+    CouldNotLook: the script did not run to its end, or what it called isn't there or may not be run.
+    """
+    seconds = math.ceil(within)
+    bounded = f"timeout -k 5 {seconds} sh -c {quote(script)} </dev/null"
+    framed = rf"""printf 'readygate:begun\n'; {bounded}; printf '\nreadygate:ended %s\n' "$?" """
+    try:
+        result = host.run(framed)
+        output, errors = result.stdout_bytes, result.stderr_bytes.decode(errors="backslashreplace").strip()
+    except (RuntimeError, OSError, UnicodeError) as error:
+        raise _unreachable(server, _last_line(_said(error))) from error
+    _, begun, rest = output.partition(_BEGUN)
+    answered, ended, code = rest.rpartition(_ENDED)
+    if not (begun and ended and code.strip().isdigit()):
+        raise _unreachable(server, _last_line(errors))
+    answer = Answer(int(code), answered, errors)
+    if answer.exit == _TIMED_OUT:
+        raise CouldNotLook(
+            f"{server} had no answer within {seconds} s",
+            cause=f"too slow:{server}:{script}",
+            mend="look at its load and its disks",
+        )
+    if answer.exit in _NOT_RUNNABLE:
+        raise CouldNotLook(f"{server} could not run it: {_last_line(errors)}", mend="install what is missing")
+    return answer
+
+
+def ask(host: Any, server: str, script: str, *, within: float = 30) -> Answer:
+    """Run a script of ours, which ends with 0 whenever it could look, whatever it found.
+
+    CouldNotLook: it ended otherwise, or was not permitted to look.
+    """
+    answer = run(host, server, f"export LC_ALL=C\n{script}", within=within)
+    if "Permission denied" in answer.errors or "Operation not permitted" in answer.errors:
+        raise forbidden(server, _last_line(answer.errors))
+    if answer.exit:
+        raise CouldNotLook(f"{server} could not tell: {_last_line(answer.errors) or f'exit {answer.exit}'}")
+    return answer
+
+
+def forbidden(server: str, what: str) -> CouldNotLook:
+    """One may not look at this as the user that one came as."""
+    return CouldNotLook(
+        f"{server} does not let this user look: {what}",
+        mend=f"write `sudo: true` for {server}, or let the user that it names read this",
+    )
+
+
+def _unreachable(server: str, said: str) -> CouldNotLook:
+    return CouldNotLook(
+        f"{server} can't be reached" + (f": {said}" if said else ""),
+        cause=f"unreachable:{server}",
+        mend="try `connect` by hand; with `sudo: true`, sudo must work there without a password",
+    )
+
+
+def _said(error: Exception) -> str:
+    """What the client said, of the whole result that Testinfra puts into its RuntimeError."""
+    result = error.args[0] if error.args else ""
+    stderr = getattr(result, "stderr_bytes", None)
+    return stderr.decode(errors="backslashreplace") if stderr is not None else str(error)
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,0 +1,1 @@
+"""How the answer looks: the same run and verdict as a page, a summary, a test report or terminal text."""

@@ -1,0 +1,170 @@
+"""The answer as one self-contained HTML page: nothing on it is fetched, and nothing it shows can run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
+
+from readygate.reporting import reading
+from readygate.reporting.annotated import annotated, line_anchors
+from readygate.reporting.charts import headroom_chart
+from readygate.reporting.messages import words
+from readygate.reporting.visible import cut, one_line, visible
+from readygate.results import Result, Run
+from readygate.verdict import Verdict
+
+_MOST_REASONS = 5
+_MOST_MARGINS = 5
+_MOST_BARS = 12
+_SPELLED_OUT = 1_000  # results, above which the rows leave out what they share
+_ONE_ANSWER = 2_000  # characters of evidence
+_ALL_ANSWERS = 500_000  # on a page, so that it can still be sent by mail
+
+
+def render_html(
+    run: Run,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    template_dirs: Sequence[Path],
+    language: str = "en",
+    previous: Run | None = None,
+    valid_until: datetime | None = None,
+) -> str:
+    """Fill `report.html.j2`, looked up in `template_dirs`: the user's first and the shipped one last.
+
+    `now` and `valid_until` are aware. `previous` is the last green run of the same profile and environment.
+    """
+    said = words(verdict)
+    anchors = {each.id: f"r{number}" for number, each in enumerate(verdict.results)}
+    measured = reading.tightest(verdict.results, _MOST_BARS)
+    page = _templates(template_dirs, said[language]).get_template("report.html.j2")
+    return page.render(
+        run=run,
+        verdict=verdict,
+        language=language,
+        words=said,
+        # Not random, so that the same run gives the same page; and what the page shows can't know it.
+        nonce=sha256(repr((run, verdict)).encode("utf-8", "surrogatepass")).hexdigest()[:32],
+        now=now,
+        valid_until=valid_until,
+        previous=previous,
+        changes=reading.changes(run, verdict, previous) if previous else None,
+        reasons=verdict.reasons[:_MOST_REASONS],
+        excused=reading.excused(verdict),
+        warned=sorted((each for each in verdict.results if each.warning), key=reading.badness),
+        counts=Counter(map(reading.kind, verdict.results)),
+        margins=measured[:_MOST_MARGINS],
+        chart=Markup(headroom_chart(measured, labelled_by="headroom headroom-said")) if measured else None,  # noqa: S704
+        spelled_out=len(verdict.results) <= _SPELLED_OUT,
+        areas=tuple(_areas(verdict.results)),
+        evidence=_evidence(verdict.results),
+        anchors=anchors,
+        lines=line_anchors(run),
+        files=tuple(annotated(run, verdict, anchors)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One check and every target that it was asked of, the worst first."""
+
+    check: str
+    why: str
+    mend: str
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AreaOfChecks:
+    """The promises of one area, and how many results of each kind it has."""
+
+    name: str
+    promises: tuple[Promise, ...]
+    counts: Counter[str]
+
+    @property
+    def is_met(self) -> bool:
+        return not self.counts.keys() - {"passed", "attested"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Evidence as far as there is room for it."""
+
+    asked: str
+    answered: str
+    is_cut: bool
+
+
+def _areas(results: Sequence[Result]) -> Iterator[AreaOfChecks]:
+    """The areas and in them the promises, both with the worst first."""
+    areas: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in sorted(results, key=reading.badness):
+        areas[reading.area(result)][result.check].append(result)
+    for name, checks in areas.items():
+        promises = tuple(Promise(check, group[0].why, group[0].mend, tuple(group)) for check, group in checks.items())
+        yield AreaOfChecks(name, promises, Counter(reading.kind(each) for group in checks.values() for each in group))
+
+
+def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
+    """What the unmet results have to show, then what the met ones have, while there is room."""
+    room = _ALL_ANSWERS
+    shown: dict[str, tuple[Answer, ...]] = {}
+    for result in sorted(results, key=reading.badness):
+        answers = []
+        for each in result.evidence:
+            most = min(_ONE_ANSWER, room)
+            room -= min(len(each.asked) + len(each.answered), most)
+            answers.append(Answer(each.asked[:most], each.answered[:most], len(each.answered) > most))
+        if answers and room > 0:
+            shown[result.id] = tuple(answers)
+    return shown
+
+
+def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Environment:
+    """`shipped/report.html.j2` always names the last folder's, so that a user's own can extend it."""
+    folders = [FileSystemLoader(folder) for folder in template_dirs]
+    templates = Environment(
+        loader=ChoiceLoader([*folders, PrefixLoader({"shipped": folders[-1]})]),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals |= {"t": partial(_translatable, said), "say": said.__getitem__}
+    templates.filters |= {
+        "kind": reading.kind,
+        "tone": reading.tone,
+        "headroom": reading.headroom,
+        "moment": reading.moment,
+        "said": reading.said,
+        "cut": lambda text, most: cut(one_line(text), most),
+        "data": _data,
+    }
+    return templates
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _translatable(said: Mapping[str, str], key: str) -> Markup:
+    """A fixed word in an element of its own, which the page's script can fill in the other language."""
+    return Markup("<span data-t={}>{}</span>").format(key, said[key])
+
+
+def _data(value: object) -> Markup:
+    """JSON that can stand in a script element, since no `<` is left in it that could end that."""
+    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(visible(plain).replace("<", "\\u003c"))  # noqa: S704

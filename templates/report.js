@@ -1,0 +1,95 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const all = (query, from = document) => [...from.querySelectorAll(query)];
+  const one = (id) => document.getElementById(id);
+  const words = JSON.parse(one("words").textContent);
+  all(".tools, .filter").forEach((each) => { each.hidden = false; });
+
+  // Language
+  function speak(language) {
+    root.lang = language;
+    const said = words[language];
+    for (const each of all("[data-t]")) each.textContent = said[each.dataset.t];
+    for (const each of all("[data-t-label]")) {
+      each.setAttribute("aria-label", said[each.dataset.tLabel]);
+      if (each.placeholder) each.placeholder = said[each.dataset.tLabel];
+    }
+    const other = language === "en" ? "ru" : "en";
+    one("language").lang = other;
+    one("language").textContent = other === "en" ? "English" : "Русский";
+  }
+  one("language")?.addEventListener("click", () => { speak(one("language").lang); filter(); });
+
+  // Dark or light
+  one("theme")?.addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+  });
+
+  // An answer may be opened long after it was given.
+  const until = Date.parse(document.body.dataset.until);
+  if (Date.now() > until) all(".ran-out").forEach((each) => { each.hidden = false; });
+
+  // Filter
+  const rows = all(".area section > details");
+  const texts = new Map();
+  function textOf(row) {
+    if (!texts.has(row)) {
+      const promise = row.parentElement.firstElementChild.textContent;
+      texts.set(row, `${promise} @ ${row.textContent}`.toLowerCase());
+    }
+    return texts.get(row);
+  }
+  function filter() {
+    if (!one("text")) return;
+    const kinds = all(".filter [aria-pressed=true]").map((each) => each.dataset.kind);
+    const severity = one("severity").value;
+    const sought = one("text").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const idle = !kinds.length && !severity && !sought.length;
+    let shown = 0;
+    for (const row of rows) {
+      const fits = (!kinds.length || kinds.some((kind) => row.classList.contains(kind)))
+        && (!severity || row.classList.contains(severity))
+        && sought.every((word) => textOf(row).includes(word));
+      row.hidden = !fits;
+      shown += fits;
+    }
+    for (const each of all(".area section")) each.hidden = !each.querySelector(":scope > details:not([hidden])");
+    for (const each of all(".area")) {
+      each.hidden = !each.querySelector("section:not([hidden])");
+      if (!idle && !each.hidden) each.open = true;
+    }
+    const said = words[root.lang];
+    one("shown").textContent = idle ? "" : shown ? `${shown} ${said.of} ${rows.length} ${said.shown}` : said.nothing_shown;
+  }
+  let soon;
+  for (const each of all(".filter button")) {
+    each.addEventListener("click", () => {
+      each.setAttribute("aria-pressed", String(each.getAttribute("aria-pressed") !== "true"));
+      filter();
+    });
+  }
+  one("severity")?.addEventListener("change", filter);
+  one("text")?.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(() => { texts.clear(); filter(); }, 150); });
+
+  // A link to a check opens it, whatever is folded or filtered around it.
+  function follow() {
+    const sought = one(decodeURIComponent(location.hash.slice(1)));
+    if (!sought) return;
+    for (let each = sought; each; each = each.parentElement) {
+      each.hidden = false;
+      if (each.localName === "details") each.open = true;
+    }
+    sought.scrollIntoView({ block: "center" });
+    sought.querySelector("summary, a")?.focus({ preventScroll: true });
+  }
+  addEventListener("hashchange", follow);
+  if (location.hash) follow();
+
+  // Paper shows what is not met in full, and the rest in a line each.
+  addEventListener("beforeprint", () => {
+    for (const each of all(".area")) each.open = true;
+    for (const each of rows) each.open = each.open || !each.matches(".passed, .attested");
+  });
+})();
