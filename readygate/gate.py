@@ -50,6 +50,7 @@ class Session:
     inventory: Inventory
     profile: Profile
     out: Path
+    asks_for_all: bool = True
     gate: Gate | None = None
 
 
@@ -57,7 +58,7 @@ def engage(config: pytest.Config, path: Path) -> None:
     """Make this session a gate. Raises pytest.UsageError where the inventory can't be used."""
     plugins = config.pluginmanager.get_plugins()
     session = next((each for each in plugins if isinstance(each, Session)), None) or _session(config, path)
-    gate = session.gate = Gate(config, session.inventory, session.profile, Store(session.out))
+    gate = session.gate = Gate(config, session)
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(_fixtures(gate), "readygate-fixtures")
 
@@ -69,19 +70,20 @@ def _session(config: pytest.Config, path: Path) -> Session:
     except UsageError as error:
         raise pytest.UsageError(REDACTOR.redact(str(error))) from None
     out = config.getoption("results") or inventory.root / "readygate-out"
-    return Session(inventory, profile, Path(out))
+    return Session(inventory, profile, Path(out), asks_for_all=False)
 
 
 class Gate:
     """One session's hooks. In an xdist worker it binds and records; elsewhere it also judges."""
 
-    def __init__(self, config: pytest.Config, inventory: Inventory, profile: Profile, store: Store) -> None:
+    def __init__(self, config: pytest.Config, session: Session) -> None:
         self.config = config
-        self.inventory = inventory
-        self.profile = profile
-        self.store = store
-        self.leaves, self.not_asked = asked(inventory.leaves, profile)
-        self.hosts = Hosts(inventory, config)
+        self.inventory = session.inventory
+        self.profile = session.profile
+        self.asks_for_all = session.asks_for_all
+        self.store = Store(session.out)
+        self.leaves, self.not_asked = asked(self.inventory.leaves, self.profile)
+        self.hosts = Hosts(self.inventory, config)
         self.facts = Facts(FACTS, self.hosts.of)
         self.is_worker = hasattr(config, "workerinput")
         self.started = datetime.now(UTC)
@@ -93,7 +95,7 @@ class Gate:
         self.verdict: Verdict | None = None
         self.run: Run | None = None
         self._cleanup = ExitStack()
-        self._cleanup.enter_context(_exported(inventory.variables))
+        self._cleanup.enter_context(_exported(self.inventory.variables))
         self._checks: dict[Any, Check] = {}
 
     # Collecting: which test answers for which leaf.
@@ -225,8 +227,7 @@ class Gate:
         if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             self.problems.append("pytest ended with an internal error")
         state = State.INTERRUPTED if self._was_interrupted(session, exitstatus) else State.FINISHED
-        otherwise = NO_SUITE if self.reasons else NOT_REACHED
-        results = account(self.leaves, self.seen, self.reasons, otherwise)
+        results = account(self.leaves, self.seen, self.reasons, self._otherwise(session))
         self.run = self._run(state, results)
         self.verdict = decide(self.run, self.profile, now=datetime.now(UTC))
         self.store.finish(self.run, self.verdict)
@@ -236,6 +237,16 @@ class Gate:
             pytest.ExitCode.NO_TESTS_COLLECTED,
         ):
             session.exitstatus = int(self.verdict.exit_code)
+
+    def _otherwise(self, session: pytest.Session) -> str:
+        """Why a leaf was not run that no collected test answers for."""
+        if not self.reasons:
+            return NOT_REACHED
+        suites = (self.inventory.root / "suites").resolve()
+        asked = [
+            Path(session.config.invocation_params.dir, each.split("::")[0]).resolve() for each in session.config.args
+        ]
+        return DESELECTED if not self.asks_for_all and any(suites in each.parents for each in asked) else NO_SUITE
 
     def _was_interrupted(self, session: pytest.Session, exitstatus: int) -> bool:
         return exitstatus == pytest.ExitCode.INTERRUPTED and not self.problems

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import testinfra
 
 from readygate.errors import CouldNotLook
 from readygate.inventory import Inventory, server_of
@@ -47,6 +46,8 @@ class Hosts:
                 mend="add the server to the inventory; for this very machine write connect: local://",
             )
         if name not in self._open:
+            import testinfra  # its pytest plugin has to be the first to import it
+
             server = self._servers.get(name)
             spec = server.connect if server else name  # type: ignore[attr-defined]
             options = {"sudo": server.sudo, "sudo_user": server.sudo_user} if server else {}  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, cal
     """The result of one phase of a test; what is neither seen to hold nor seen to fail is an error."""
     check, leaf, judgement = bound.check, bound.leaf, recording.judgement
     ending = _ending(bound, judgement, report, call)
-    looked = ending.outcome in (Outcome.PASSED, Outcome.FAILED) and judgement is not None
+    seen = judgement if ending.outcome in (Outcome.PASSED, Outcome.FAILED) else None
     return Result(
         check=check.id,
         target=bound.target,
@@ -67,11 +67,11 @@ def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, cal
         path=leaf.dotted if leaf else "",
         file=leaf.position.file if leaf else "",
         line=leaf.position.line if leaf else 0,
-        expected=judgement.expected if judgement else getattr(leaf and leaf.expected, "text", ""),
-        actual=judgement.actual if looked and judgement else "",
-        margin=(judgement.margin or "") if looked and judgement else "",
-        headroom=judgement.headroom if looked and judgement else None,
-        warning=_told(judgement) if judgement and judgement.level is Level.WARN else "",
+        expected=judgement.expected if judgement is not None else getattr(leaf and leaf.expected, "text", ""),
+        actual="" if seen is None else seen.actual,
+        margin="" if seen is None else seen.margin or "",
+        headroom=None if seen is None else seen.headroom,
+        warning=_told(bound, seen) if seen is not None and seen.level is Level.WARN else "",
         message=ending.message,
         cause=ending.cause,
         why=check.why,
@@ -104,11 +104,13 @@ def _ending(
         if judgement is None and not bound.check.can_fail:
             mend = "assert something about the target in it"
             return _Ending(Outcome.ERROR, "the test asserts nothing, so it could not have failed", mend=mend)
-        return _Ending(Outcome.PASSED, _told(judgement) if judgement else "")
-    return _failure(judgement, report, call)
+        return _Ending(Outcome.PASSED, "" if judgement is None else _told(bound, judgement))
+    return _failure(bound, judgement, report, call)
 
 
-def _failure(judgement: Judgement | None, report: pytest.TestReport, call: pytest.CallInfo[None]) -> _Ending:
+def _failure(
+    bound: Bound, judgement: Judgement | None, report: pytest.TestReport, call: pytest.CallInfo[None]
+) -> _Ending:
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, CouldNotLook):
         return _Ending(Outcome.ERROR, error.reason, error.cause, error.mend)
@@ -118,7 +120,7 @@ def _failure(judgement: Judgement | None, report: pytest.TestReport, call: pytes
     if report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception):
         if judgement is not None and not judgement:
             explained = not said.startswith("assert ")  # `assert x in y, reason` begins with the reason
-            return _Ending(Outcome.FAILED, said if explained else _told(judgement))
+            return _Ending(Outcome.FAILED, said if explained else _told(bound, judgement))
         if not _raised_by_testinfra(call):
             return _Ending(Outcome.FAILED, said or "the assertion failed")
     where = "" if report.when == "call" else f" in {report.when}"
@@ -130,8 +132,10 @@ def _raised_by_testinfra(call: pytest.CallInfo[None]) -> bool:
     return bool(call.excinfo) and "testinfra" in call.excinfo.traceback[-1].path.parts  # type: ignore[union-attr]
 
 
-def _told(judgement: Judgement) -> str:
-    return f"{judgement.actual}, expected {judgement.expected}"
+def _told(bound: Bound, judgement: Judgement) -> str:
+    what = bound.check.id.rpartition(".")[2].replace("_", " ")
+    key = bound.leaf.key if bound.leaf else None
+    return f"{what}{f' {key}' if key else ''} is {judgement.actual}, expected {judgement.expected}"
 
 
 def _cut(evidence: Evidence) -> Evidence:

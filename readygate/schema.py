@@ -5,51 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from readygate.inventory.model import COMPOSED_KEYS, Document
 from readygate.results import Run
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_OWN_KEYS = {"patternProperties": {"^x-": {}, r"^\.": {}}}  # the user's own data, and anchors
+
+
+class _AsWritten(GenerateJsonSchema):
+    """What may be written where a number or a flag is meant: that, or a text that is filled in with one."""
+
+    def int_schema(self, schema: Any) -> JsonSchemaValue:
+        return _or_reference(super().int_schema(schema))
+
+    def bool_schema(self, schema: Any) -> JsonSchemaValue:
+        return _or_reference(super().bool_schema(schema))
+
+
+def _or_reference(schema: JsonSchemaValue) -> JsonSchemaValue:
+    return {"anyOf": [schema, {"type": "string", "pattern": r"\$\{"}]}
+
 
 def inventory_schema() -> dict[str, Any]:
     """The schema of an inventory file as a person writes it, before anything is merged."""
-    body = Document.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = body.pop("$defs", {})
-    properties = body["properties"]
-    sections = [key for key in properties if properties[key].get("additionalProperties")]
-    for key in sections:
-        entry = properties[key]["additionalProperties"]
-        properties[key]["additionalProperties"] = {"$ref": f"#/$defs/{entry['$ref'].rpartition('/')[2]}"}
-    for name, definition in definitions.items():
-        if any(properties[key]["additionalProperties"]["$ref"].endswith(f"/{name}") for key in sections):
-            definition["properties"]["groups"] = {
-                "type": "array",
-                "items": {"type": "string"},
-                "description": "Groups whose content is merged under this entry.",
-            }
-    defaults = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {key: properties[key]["additionalProperties"] for key in sections},
-    }
-    named = {"type": "object", "additionalProperties": {"type": "object"}}
-    shapes: dict[str, dict[str, Any]] = {
-        "include": {"type": "array", "items": {"type": "string"}},
-        "environments": named,
-        "defaults": defaults,
-        "groups": named,
-    }
-    properties.update({key: {**shapes[key], "description": text} for key, text in COMPOSED_KEYS.items()})
-    return {
-        "$schema": DIALECT,
-        **body,
-        "title": "Readygate inventory",
-        # What is merged in from elsewhere needs not stand in each file.
-        "required": [],
-        "patternProperties": {"^x-": {}, r"^\.": {}},
-        "$defs": definitions,
-    }
+    body = Document.model_json_schema(schema_generator=_AsWritten)
+    definitions, properties = body.pop("$defs", {}), body["properties"]
+    # What is merged in from elsewhere needs not stand in each place.
+    for described in (body, *definitions.values()):
+        described.pop("required", None)
+    entries = {key: each["additionalProperties"] for key, each in properties.items() if "additionalProperties" in each}
+    for entry in entries.values():
+        definitions[entry["$ref"].rpartition("/")[2]]["properties"]["groups"] = {
+            **_TEXTS,
+            "description": "Groups whose content is merged under this entry.",
+        }
+    properties["defaults"] = _mapping({key: {**entry, "description": properties[key]["description"]} for key, entry in entries.items()})
+    properties["groups"] = {"type": "object", "additionalProperties": {"type": "object"}}
+    overlay = {**properties, "without": {**_TEXTS, "description": "Paths of the rest that are taken away here."}}
+    definitions["Overlay"] = _mapping(overlay) | _OWN_KEYS
+    properties["include"] = dict(_TEXTS)
+    properties["environments"] = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Overlay"}}
+    for key, text in COMPOSED_KEYS.items():
+        properties[key]["description"] = text
+    return {"$schema": DIALECT, **body, "title": "Readygate inventory", **_OWN_KEYS, "$defs": definitions}
+
+
+def _mapping(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def results_schema() -> dict[str, Any]:

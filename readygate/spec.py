@@ -59,6 +59,9 @@ class Spec(Setting):
         """The key that this declaration stands under, e.g. `app-1` or `/etc/passwd`."""
         return self._name
 
+    def refuse_name(self, name: str) -> None:
+        """Raise Mistake where this key can't name the thing; an area says so where not any key can."""
+
     def _named(self, name: str) -> None:
         object.__setattr__(self, "__pydantic_private__", {"_name": name})
 
@@ -133,6 +136,22 @@ def _leaves(spec: Spec, name: str, path: Path, trail: tuple[Spec, ...], target: 
                     yield leaf(field, each, key)
                 elif isinstance(each, Spec):
                     yield from _leaves(each, key, (*path, field, key), trail, (*target, key))
+
+
+def misnamed(spec: Spec, name: str, path: Path) -> Iterator[tuple[Path, Mistake]]:
+    """Every declaration below one entry whose key can't name it, with the path of that key."""
+    try:
+        spec.refuse_name(name)
+    except Mistake as mistake:
+        yield path, mistake
+    for field in type(spec).model_fields:
+        value = getattr(spec, field)
+        if isinstance(value, Spec):
+            yield from misnamed(value, name, (*path, field))
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                if isinstance(each, Spec):
+                    yield from misnamed(each, key, (*path, field, key))
 
 
 def known_checks(spec: type[Spec]) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,9 @@ from readygate.errors import ExitCode
 from readygate.profile import Profile
 from readygate.results import Outcome, Result, Run, State
 from readygate.spec import Severity
+from readygate.units import show_duration, show_percent
+
+ATTESTATION = "attestation.every"
 
 
 class Word(StrEnum):
@@ -29,7 +33,10 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A failure that somebody answers for, until the end of a day in UTC. `check` and `target` may be globs."""
+    """A failure that somebody answers for, until the end of a day in UTC. `check` and `target` may be globs.
+
+    `place` is where it is written, as in `waivers.yml:7`.
+    """
 
     check: str
     target: str
@@ -37,26 +44,63 @@ class Waiver:
     owner: str
     expires: date
     covers_errors: bool = False
+    approver: str = ""
+    ticket: str = ""
+    since: date | None = None
+    place: str = ""
 
-    def covers(self, result: Result, today: date) -> bool:
-        """Whether this waiver excuses the result today; an error of looking only if it says so."""
+    @property
+    def id(self) -> str:
+        return f"{self.check} @ {self.target}"
+
+    @property
+    def said(self) -> str:
+        """Who answers for it, and why."""
+        by = f"{self.owner}, approved by {self.approver}" if self.approver else self.owner
+        return f"waived by {by} until {self.expires}: {self.reason}" + (f" [{self.ticket}]" if self.ticket else "")
+
+    def concerns(self, result: Result) -> bool:
+        """Whether it names the result, whatever became of that."""
+        return fnmatchcase(result.check, self.check) and fnmatchcase(result.target, self.target)
+
+    def excuses(self, result: Result) -> bool:
+        """Whether it is meant for such a result; for an error of looking only if it says so."""
         excusable = {Outcome.FAILED, Outcome.ERROR} if self.covers_errors else {Outcome.FAILED}
-        return (
-            today <= self.expires
-            and result.outcome in excusable
-            and fnmatchcase(result.check, self.check)
-            and fnmatchcase(result.target, self.target)
-        )
+        return result.outcome in excusable and self.concerns(result)
+
+    def void(self, today: date, longest_s: float | None) -> str:
+        """Why it excuses nothing on this day; empty where it holds."""
+        if today > self.expires:
+            return f"ran out on {self.expires}"
+        if self.since is not None and today < self.since:
+            return f"begins on {self.since}"
+        if longest_s is not None and (self.expires - (self.since or today)).total_seconds() > longest_s:
+            return f"lasts longer than the {show_duration(longest_s)} that this profile allows"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A person's word, with evidence, for what no machine can see; `expires` is inclusive of its day in UTC."""
+    """A person's word, with evidence, for what no machine can see; `expires` is inclusive of its day in UTC.
+
+    From `warns` on, the day included, a newer one is due.
+    """
 
     name: str
     by: str
     evidence: str
     expires: date
+    warns: date | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the waivers or attestations that somebody should tidy up; it never changes the word."""
+
+    title: str
+    mend: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +142,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     coverage: Coverage
     results: tuple[Result, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -114,17 +159,28 @@ def decide(
     now: datetime,
     waivers: Sequence[Waiver] = (),
     attestations: Sequence[Attestation] = (),
+    previous: Run | None = None,
 ) -> Verdict:
-    """Judge a run; `now` (aware, UTC) is when waivers and attestations have to hold."""
-    today = now.date()
-    results = tuple(_excused(each, waivers, attestations, today) for each in run.results)
+    """Judge a run; `now` (aware, UTC) is when waivers and attestations have to hold.
 
+    `previous` is the last green run, by which a failure is new or known; without one, each is new.
+    """
+    today = now.astimezone(UTC).date()
+    longest_s = profile.waivers.longest
+    results = tuple(_excused(_attested(each, attestations, today), waivers, today, longest_s) for each in run.results)
+
+    known = {each.id for each in previous.results if each.outcome is Outcome.FAILED} if previous else frozenset()
     failed = [each for each in results if each.outcome is Outcome.FAILED]
-    blocking = [each for each in failed if each.severity in profile.blocks_on]
+    blocking = [
+        each
+        for each in failed
+        if each.severity in profile.blocks_on or (each.severity in profile.blocks_on_new and each.id not in known)
+    ]
     unseen = [each for each in results if each.outcome in (Outcome.ERROR, Outcome.NOT_RUN)]
-    gaps = list(_gaps(run, results))
+    gaps = list(_gaps(run, results, profile))
+    score = list(_score(results, profile))
 
-    if blocking:
+    if blocking or score:
         word = Word.NO_GO
     elif unseen or gaps:
         word = Word.INCOMPLETE
@@ -133,26 +189,85 @@ def decide(
     else:
         word = Word.GO
 
-    reasons = (*_failures(blocking), *gaps, *_blind_spots(unseen))
     coverage = _coverage(results)
-    return Verdict(word, _sentence(word, coverage, len(blocking)), reasons, coverage, results)
+    return Verdict(
+        word,
+        score[0].title if score and not blocking else _sentence(word, coverage, len(blocking)),
+        (*_failures(blocking), *score, *gaps, *_blind_spots(unseen)),
+        coverage,
+        results,
+        (*_idle_waivers(run, waivers, today, longest_s), *_stray_attestations(run, attestations)),
+    )
 
 
-def _excused(result: Result, waivers: Sequence[Waiver], attestations: Sequence[Attestation], today: date) -> Result:
-    for attestation in attestations:
-        if result.check == "attestation.every" and result.target == attestation.name:
-            if today <= attestation.expires:
-                said = f"attested by {attestation.by}: {attestation.evidence}"
-                return replace(result, outcome=Outcome.ATTESTED, message=said)
-            return replace(result, message=f"the attestation by {attestation.by} ran out on {attestation.expires}")
-    for waiver in waivers:
-        if waiver.covers(result, today):
-            said = f"waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
-            return replace(result, outcome=Outcome.WAIVED, message=f"{said} ({result.message})")
+def _attested(result: Result, attestations: Sequence[Attestation], today: date) -> Result:
+    """The newest word that was given counts."""
+    if result.check != ATTESTATION:
+        return result
+    given = [each for each in attestations if each.name == result.target]
+    if not given:
+        message = "nobody has attested it"
+        mend = f"see to it, then `readygate attest {result.target} --by YOU --evidence LINK`"
+        return replace(result, message=message, cause=message, mend=mend)
+    newest = max(given, key=lambda each: each.expires)
+    if today > newest.expires:
+        message = f"the attestation by {newest.by} ran out on {newest.expires}"
+        return replace(result, message=message, cause=message, mend=f"do it again; last time: {newest.evidence}")
+    is_due = newest.warns is not None and today >= newest.warns
+    return replace(
+        result,
+        outcome=Outcome.ATTESTED,
+        actual=f"good until {newest.expires}",
+        message=f"attested by {newest.by}: {newest.evidence}",
+        warning=f"the attestation by {newest.by} runs out on {newest.expires}" if is_due else "",
+        cause="",
+        mend="",
+    )
+
+
+def _excused(result: Result, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Result:
+    meant = [each for each in waivers if each.excuses(result)]
+    for waiver in meant:
+        if not waiver.void(today, longest_s):
+            return replace(result, outcome=Outcome.WAIVED, message=f"{waiver.said} ({result.message})")
+    if meant:
+        why = meant[-1].void(today, longest_s)
+        return replace(result, message=f"{result.message}; the waiver by {meant[-1].owner} {why}")
     return result
 
 
-def _gaps(run: Run, results: Sequence[Result]) -> Iterable[Reason]:
+def _idle_waivers(run: Run, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Iterable[Finding]:
+    for waiver in waivers:
+        title = f"The waiver {waiver.id} by {waiver.owner}"
+        concerned = [each for each in run.results if waiver.concerns(each)]
+        if why := waiver.void(today, longest_s):
+            yield Finding(f"{title} {why}", "mend what it excuses and delete it, or agree on a new one", waiver.place)
+        elif not concerned:
+            yield Finding(
+                f"{title} matches nothing in this run", "correct its check and target, or delete it", waiver.place
+            )
+        elif all(each.outcome is Outcome.PASSED for each in concerned):
+            yield Finding(f"{title} excuses nothing any more: all is met", "delete it", waiver.place)
+
+
+def _stray_attestations(run: Run, attestations: Sequence[Attestation]) -> Iterable[Finding]:
+    wanted = {each.target for each in run.results if each.check == ATTESTATION}
+    for name, place in {each.name: each.place for each in attestations if each.name not in wanted}.items():
+        close = get_close_matches(name, wanted, 1)
+        mend = f"did you mean '{close[0]}'?" if close else "correct its name, or declare it under attestations"
+        yield Finding(f"Nothing in this run asks for the attestation {name}", mend, place)
+
+
+def _score(results: Sequence[Result], profile: Profile) -> Iterable[Reason]:
+    """Many small failures, none of which blocks, may be too many together."""
+    unmet = [each for each in results if each.outcome in (Outcome.FAILED, Outcome.WAIVED)]
+    met = sum(each.outcome in (Outcome.PASSED, Outcome.ATTESTED) for each in results)
+    if profile.minimum_met is not None and unmet and met * 100 < profile.minimum_met * (met + len(unmet)):
+        title = f"Only {met} of {met + len(unmet)} are met, and at least {show_percent(profile.minimum_met)} must be"
+        yield Reason(title, f"mend {len(unmet)} checks that failed or are waived, the worst first", ())
+
+
+def _gaps(run: Run, results: Sequence[Result], profile: Profile) -> Iterable[Reason]:
     """What is missing from the run as a whole."""
     if run.state is not State.FINISHED:
         said = "was interrupted" if run.state is State.INTERRUPTED else "did not come to its end"
@@ -161,6 +276,11 @@ def _gaps(run: Run, results: Sequence[Result]) -> Iterable[Reason]:
         yield Reason(problem, "", ())
     if not results:
         yield Reason("Nothing was checked", "The inventory or the selection left no check to run.", ())
+    areas = {each.check.partition(".")[0] for each in results}
+    for area in profile.requires:
+        if area not in areas:
+            title = f"No check of {area} was asked for, and {profile.name or 'this profile'} requires some"
+            yield Reason(title, "declare some in the inventory, or take it out of `leave_out`", ())
 
 
 def _failures(blocking: Sequence[Result]) -> Iterable[Reason]:

@@ -1,3 +1,3 @@
 """What all tests of the engine share."""
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.lab.fixtures"]

@@ -25,6 +25,7 @@ from readygate.areas.resources import ActualMemory, parse_disk
 from readygate.areas.servers import Server
 from readygate.areas.software import parse_package, parse_service
 from readygate.errors import CouldNotLook
+from readygate.spec import misnamed
 from tests.holding import LOCAL, held
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and become nobody")
@@ -80,8 +81,10 @@ def test_a_connection_to_nowhere_is_refused(connect: str, message: str) -> None:
     ],
 )
 def test_what_could_not_be_looked_for_is_refused(declared: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        Server.model_validate({"connect": "local://", **declared})
+    with pytest.raises(ValueError, match=message):
+        server = Server.model_validate({"connect": "local://", **declared})
+        for _, mistake in misnamed(server, "here", ("servers", "here")):
+            raise mistake
 
 
 # Not able to look.
@@ -493,6 +496,7 @@ def test_a_disk_is_reckoned_without_what_is_reserved_for_root() -> None:
 def test_a_volume_that_is_not_mounted_is_not_taken_for_the_disk_around_it() -> None:
     disk = parse_disk("/data", DF)
     assert (disk.mounted, disk.used_percent, disk.free_bytes) == (False, None, None)
+    assert disk.absence == "nothing is mounted at /data, which is a part of /"
 
 
 def test_a_disk_without_a_number_of_inodes_does_not_run_out_of_them() -> None:

@@ -34,7 +34,7 @@ def specs(spec: type[Spec]) -> Iterator[type[Spec]]:
 ALL_SPECS = sorted({each for spec in SECTIONS.values() for each in specs(spec)}, key=lambda each: each.__name__)
 
 
-def tests_of_suites() -> list[ast.FunctionDef]:
+def suite_functions() -> list[ast.FunctionDef]:
     trees = [ast.parse(path.read_text()) for path in sorted((ROOT / "suites").glob("test_*.py"))]
     return [
         node
@@ -47,7 +47,7 @@ def tests_of_suites() -> list[ast.FunctionDef]:
 def marked() -> list[str]:
     return [
         call.args[0].value
-        for function in tests_of_suites()
+        for function in suite_functions()
         for call in function.decorator_list
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.check"
     ]
@@ -57,7 +57,7 @@ def test_every_check_has_exactly_one_shipped_test() -> None:
     assert sorted(marked()) == CHECKS
 
 
-@pytest.mark.parametrize("function", tests_of_suites(), ids=lambda function: function.name)
+@pytest.mark.parametrize("function", suite_functions(), ids=lambda function: function.name)
 def test_a_suite_says_why_and_how_to_mend(function: ast.FunctionDef) -> None:
     text = ast.get_docstring(function) or ""
     assert re.search(r"^Mend: \S", text, re.MULTILINE), "a docstring with why it matters and a line `Mend:`"

@@ -1,43 +1,14 @@
-"""Composing: what wins over what, where it was written, and each mistake in exactly the words a user reads.
-
-A mistake is one file, inventories/invalid-<mistake>.yml. The comments that it begins with are the messages,
-FILE being its own path and FOLDER its folder; a first comment `# env: NAME` is the environment asked for.
-"""
+"""Composing: what wins over what, and where it was written. Its mistakes are in test_inventory.py."""
 
 from __future__ import annotations
 
-from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-import pytest
-
-from readygate.errors import InventoryError, Position
+from readygate.errors import Position
 from readygate.inventory import source
 from readygate.inventory.compose import Composed, compose
-from readygate.inventory.variables import resolve
-from readygate.redaction import Redactor
-
-INVENTORIES = Path(__file__).parent / "inventories"
-
-
-def problems_of(path: Path, env: str | None = None) -> list[str]:
-    try:
-        resolve(compose(path, env).tree, {"PATH": "/usr/bin:/bin"}, Redactor())
-    except InventoryError as error:
-        return str(error).splitlines()
-    return []
-
-
-@pytest.mark.parametrize("path", sorted(INVENTORIES.glob("invalid-*.yml")), ids=lambda path: path.stem)
-def test_a_mistake_is_told_in_exactly_these_words(path: Path) -> None:
-    comments = takewhile(lambda line: line.startswith("# "), path.read_text().splitlines())
-    expected = [line.removeprefix("# ") for line in comments]
-    env = expected.pop(0).removeprefix("env: ") if expected[0].startswith("env: ") else None
-    found = [line.replace(str(path), "FILE").replace(str(INVENTORIES), "FOLDER") for line in problems_of(path, env)]
-    assert found == expected
-
 
 def composed(folder: Path, text: str, env: str | None = None, **others: str) -> Composed:
     for name, content in {"inventory": text, **others}.items():

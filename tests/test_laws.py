@@ -192,7 +192,12 @@ def test_stopping_at_the_first_failure_leaves_the_rest_named(project: Project) -
 
 @pytest.mark.parametrize(
     "line",
-    ["files: {/etc/passwd: {}}", "files: {}", "files: {/etc/passwd: {owner: '~ .*'}}", "files: {/etc/passwd: {owner: []}}"],
+    [
+        "files: {/etc/passwd: {}}",
+        "files: {}",
+        "files: {/etc/passwd: {owner: '~ .*'}}",
+        "files: {/etc/passwd: {owner: []}}",
+    ],
 )
 def test_what_could_not_fail_is_refused(project: Project, line: str) -> None:
     project.write("inventory.yml", f"project: laws\nservers:\n  here:\n    connect: local://\n    {line}\n")
@@ -248,7 +253,9 @@ def test_a_secret_appears_in_no_output(project: Project, body: str) -> None:
     own_suite(project, PAYMENTS.replace('assert expected["settles"] is True', f"import os; {body}"))
     text = (project.folder / "inventory.yml").read_text()
     project.write("inventory.yml", text + "x-token: {value: '${PAY_TOKEN}'}\n")
-    ended = project.readygate("run", "--", "-v", "-rA", "--tb=long", "--showlocals", "--show-capture=all", PAY_TOKEN=CANARY)
+    ended = project.readygate(
+        "run", "--", "-v", "-rA", "--tb=long", "--showlocals", "--show-capture=all", PAY_TOKEN=CANARY
+    )
     assert ended.code in (1, 3)
     assert CANARY not in ended.everything_written()
     plain = project.pytest("suites", "--junitxml=readygate-out/theirs.xml", "-rA", "-l", PAY_TOKEN=CANARY)
@@ -273,5 +280,3 @@ def test_an_identity_does_not_depend_on_where_or_how_the_suites_ran(project: Pro
     assert first == second
     assert ("payments.settled", "kaspi") in first
     assert not any("::" in part for identity in first for part in identity)
-
-

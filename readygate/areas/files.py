@@ -63,6 +63,9 @@ class File(Spec):
     area: ClassVar[str] = "file"
     noun: ClassVar[str] = "file"
 
+    path: AbsolutePath | None = Field(
+        None, description="A setting: where it is, if the key is a name of your own and not its absolute path."
+    )
     exists: Flag | None = Field(None, description="Whether there is anything at this path, be it a dead link.")
     type: Text | None = Field(None, description="file, directory, link, socket, pipe or device.")
     mode: Mode | None = Field(None, description='Who may read, write and run it, in quotes: "0600".')
@@ -76,6 +79,15 @@ class File(Spec):
         None,
         description="By regular expression: whether some line holds it. What is in the file is never shown.",
     )
+
+    def refuse_name(self, name: str) -> None:
+        if self.path is None:
+            absolute(name)
+
+    @property
+    def place(self) -> str:
+        """Its absolute path."""
+        return self.path or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ look() {
 
 def observe_file(host: Any, server: Spec, file: File) -> ActualFile:
     """What `stat` says of the path, by one command."""
-    path = quote(file.name)
+    path = quote(file.place)
     format_ = "'%f\n%u %U\n%g %G\n%s\n%Y'"
     script = f"""{_LOOK}
 date +%s
@@ -174,17 +186,17 @@ def observe_digest(host: Any, server: Spec, file: File, actual_file: ActualFile)
     """SHA-256 of the file in hexadecimal; None where there is no file that holds anything."""
     if not actual_file.leads_to_file:
         return None
-    return ask(host, server.name, f"sha256sum < {quote(file.name)}", within=300).text.split()[0]
+    return ask(host, server.name, f"sha256sum < {quote(file.place)}", within=300).text.split()[0]
 
 
 def observe_contents(host: Any, server: Spec, file: File, actual_file: ActualFile) -> Contents:
     """What the file holds. CouldNotLook: it is larger than 4 MiB."""
     if not actual_file.leads_to_file:
         return Contents(None)
-    held = ask(host, server.name, f"head -c {_MOST_READ + 1} < {quote(file.name)}").output
+    held = ask(host, server.name, f"head -c {_MOST_READ + 1} < {quote(file.place)}").output
     if len(held) > _MOST_READ:
         raise CouldNotLook(
-            f"{file.name} is larger than 4 MiB, too large to search",
+            f"{file.place} is larger than 4 MiB, too large to search",
             mend="declare a command that searches it",
         )
     return Contents(held.decode(errors="replace"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from readygate.areas.asking import ask, forbidden
 from readygate.areas.files import Pattern
@@ -44,7 +44,7 @@ def numbered(port: str) -> str:
     return port
 
 
-PortName = Annotated[str, AfterValidator(numbered)]
+PortName = Annotated[str, BeforeValidator(str), AfterValidator(numbered)]
 
 
 class Port(Spec):
@@ -53,19 +53,26 @@ class Port(Spec):
     area: ClassVar[str] = "port"
     noun: ClassVar[str] = "port"
 
+    port: PortName | None = Field(
+        None, description="A setting: which port it is, if the key is a name of your own, such as `debugger`."
+    )
     listening: Flag | None = Field(None, description="Whether anything on the server waits at this port.")
     addresses: TextSet | None = Field(
         None, description='The addresses that it waits on; all of them are "0.0.0.0" and "::".'
     )
     listeners: TextSet | None = Field(None, description="Names of the processes that wait at it.")
 
+    def refuse_name(self, name: str) -> None:
+        if self.port is None:
+            numbered(name)
+
     @property
     def number(self) -> int:
-        return int(self.name.partition("/")[0])
+        return int((self.port or self.name).partition("/")[0])
 
     @property
     def protocol(self) -> str:
-        return self.name.partition("/")[2] or "tcp"
+        return (self.port or self.name).partition("/")[2] or "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +187,7 @@ def observe_listeners(
     for socket in actual_port.sockets:
         found = processes.names(socket_holders.get(socket.inode, ()))
         if not found:
-            raise forbidden(server.name, f"which process waits at {port.name} on {socket.address}")
+            raise forbidden(server.name, f"which process waits at {port.number}/{port.protocol} on {socket.address}")
         names.update(found)
     return tuple(sorted(names))
 

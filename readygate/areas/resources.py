@@ -42,12 +42,13 @@ class Memory(Spec):
 
 @dataclass(frozen=True, slots=True)
 class ActualDisk:
-    """A filesystem as it is; nothing else is known of a path where none is mounted."""
+    """A filesystem as it is; of a path where none is mounted only `absence` is known: why that is so."""
 
     mounted: bool
     used_percent: float | None = None
     free_bytes: int | None = None
     inodes_used_percent: float | None = None
+    absence: str = ""
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -85,14 +86,21 @@ def parse_disk(path: str, text: str) -> ActualDisk:
     evidence = (Evidence(f"df -P {path}", text.strip() or "No such file or directory"),)
     lines = [line for line in text.splitlines() if not line.startswith("Filesystem")]
     if not lines:
-        return ActualDisk(mounted=False, evidence=evidence)
+        return ActualDisk(mounted=False, absence=f"there is no {path}", evidence=evidence)
     spaces = [parse_space(line) for line in lines]
     if len(spaces) != 2 or not (spaces[0] and spaces[1]):
         raise CouldNotLook(f"df told of {path} what could not be read: {text.strip()}")
     space, inodes = spaces[0], spaces[1]
     if space.mount != path:
-        return ActualDisk(mounted=False, evidence=evidence)
-    return ActualDisk(True, space.used_percent, space.available * 1024, inodes.used_percent, evidence)
+        absence = f"nothing is mounted at {path}, which is a part of {space.mount}"
+        return ActualDisk(mounted=False, absence=absence, evidence=evidence)
+    return ActualDisk(
+        mounted=True,
+        used_percent=space.used_percent,
+        free_bytes=space.available * 1024,
+        inodes_used_percent=inodes.used_percent,
+        evidence=evidence,
+    )
 
 
 def observe_memory(host: Any, server: Spec) -> ActualMemory:

@@ -12,7 +12,7 @@ from readygate.areas import accounts, commands, files, processes, resources, sof
 from readygate.areas.accounts import User
 from readygate.areas.commands import Command, KernelSetting
 from readygate.areas.files import AbsolutePath, File
-from readygate.areas.processes import Port, PortName, Process
+from readygate.areas.processes import Port, Process
 from readygate.areas.resources import Disk, Memory
 from readygate.areas.software import OneName, Package, Service
 from readygate.errors import Mistake
@@ -45,9 +45,9 @@ class Server(Spec):
     sudo: bool = Field(False, description="A setting: whether to look as root, or as `sudo_user`, by sudo.")
     sudo_user: str | None = Field(None, description="A setting: whom to become instead of root.")
 
-    files: dict[AbsolutePath, File] | None = Field(None, description="Files and directories, by absolute path.")
+    files: dict[str, File] | None = Field(None, description="Files and directories, by absolute path or name.")
     processes: dict[str, Process] | None = Field(None, description="Processes, by name.")
-    ports: dict[PortName, Port] | None = Field(None, description="Ports, such as 443 or 53/udp.")
+    ports: dict[str, Port] | None = Field(None, description="Ports, such as 443 or 53/udp, or by name.")
     services: dict[OneName, Service] | None = Field(None, description="Units of systemd, by name.")
     packages: dict[OneName, Package] | None = Field(None, description="Packages, by name.")
     users: dict[OneName, User] | None = Field(None, description="Accounts, by name.")

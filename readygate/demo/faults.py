@@ -140,12 +140,12 @@ def _no_redirect(settings: Settings) -> Settings:
 # Server
 
 
-@_in_settings("open-port", "A port that must be closed answers.", "command.output")
+@_in_settings("open-port", "A port that must be closed answers.", "port.listening")
 def _open_port(settings: Settings) -> Settings:
     return replace(settings, open_ports=(settings.extra_port,))
 
 
-@_in_directory("readable-secret", "Everyone on the server can read the secrets.", "command.output")
+@_in_directory("readable-secret", "Everyone on the server can read the secrets.", "file.mode")
 def _readable_secret(directory: Path) -> None:
     (directory / CONFIG).chmod(0o644)
 

@@ -21,7 +21,7 @@ from readygate.inventory.variables import resolve
 from readygate.lifecycle import provide
 from readygate.redaction import REDACTOR
 from readygate.results import SourceFile
-from readygate.spec import Leaf, Path, Severity, Spec, leaves
+from readygate.spec import Leaf, Path, Severity, Spec, dotted, leaves, misnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ def load(path: FilePath, environment: str | None, environ: Mapping[str, str]) ->
 
     entries = {key: getattr(document, key) for key in SECTIONS}
     found = tuple(_leaves(document, entries, own, places))
-    _check_references(entries, places)
+    problems = [*_misnamed(entries, places), *_dangling(entries, places)]
+    if problems:
+        raise InventoryError(problems)
     if not found:
         raise InventoryError([Problem(places.of(()), "", "declares nothing to verify", "add a server or a site")])
     return Inventory(
@@ -135,19 +137,23 @@ def _private(value: Any, key: str, path: Path) -> Iterator[Leaf]:
         yield Leaf(key, ".".join(str(part) for part in path[1:]) or key, path, source.NOWHERE, value)
 
 
-def _check_references(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> None:
-    """Every `on:` names a declared server."""
+def _misnamed(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iterator[Problem]:
+    for key, section in entries.items():
+        for name, spec in section.items():
+            for path, mistake in misnamed(spec, name, (key, name)):
+                yield Problem(places.of(path), dotted(path), mistake.wrong, mistake.mend)
+
+
+def _dangling(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iterator[Problem]:
+    """Every `on:` that names no declared server."""
     servers = list(entries.get("servers", {}))
-    problems = []
+    known = f"servers are: {', '.join(servers)}" if servers else "add it under servers"
     for key, section in entries.items():
         for name, spec in section.items():
             wanted = getattr(spec, "on", None)
             if wanted is not None and wanted not in servers:
-                known = f"servers are: {', '.join(servers)}" if servers else "add it under servers"
                 where = (key, name, "on")
-                problems.append(Problem(places.of(where), ".".join(where), f"no server is called '{wanted}'", known))
-    if problems:
-        raise InventoryError(problems)
+                yield Problem(places.of(where), dotted(where), f"no server is called '{wanted}'", known)
 
 
 __all__ = ["Inventory", "Severity", "load", "server_of"]

@@ -44,7 +44,7 @@ def compose(path: Path, env: str | None) -> Composed:
         problems += _misplaced(overlay, ("environments", name), ("include", "environments"))
     if env is not None and env not in overlays:
         known = f"environments are: {', '.join(overlays)}" if overlays else "add it, or leave out --env"
-        position = Position(str(path))
+        position = Position(source.name_of(path))
         problems.append(Problem(position, "environments", f"no environment is called '{env}'", known))
     _stop_at(problems)
 
@@ -73,11 +73,11 @@ class _Files:
         self._known.add(path.resolve())
         try:
             text = source.text_of(path)
-            self.read_so_far.append(SourceFile(str(path), text))
-            tree = source.parse(text, str(path))
+            self.read_so_far.append(SourceFile(source.name_of(path), text))
+            tree = source.parse(text, source.name_of(path))
         except InventoryError as error:
             self.problems += error.problems
-            return Mapping(Position(str(path)), {})
+            return Mapping(Position(source.name_of(path)), {})
         patterns = _texts(tree, "include", ("include",), self.problems)
         anchors = tuple(key for key in tree.entries if key.startswith("."))
         tree = _leave_out(tree, ("include", *anchors))

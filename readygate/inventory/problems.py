@@ -24,10 +24,10 @@ def problems_in(error: ValidationError, places: Places, document: type[BaseModel
 
 
 def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, str]:
-    given = error.get("input")
-    shown = f"'{given}'" if isinstance(given, str | int | float) else "this"
+    given, limits = error.get("input"), error.get("ctx", {})
+    shown = _shown(given)
     match error["type"]:
-        case "value_error" if isinstance(mistake := error["ctx"]["error"], Mistake):
+        case "value_error" if isinstance(mistake := limits["error"], Mistake):
             return mistake.wrong, mistake.mend
         case "extra_forbidden":
             known = _keys_beside(path, document)
@@ -39,17 +39,39 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{shown} is not a mapping", "write its keys below it, indented"
         case "string_type":
-            return f"{shown} is not text", f'write it in quotes: "{given}"' if shown != "this" else "write one text"
+            return (
+                f"{shown} is not text",
+                "write one text" if shown == "this" else "put it in quotes, as it was meant",
+            )
         case "bool_type" | "bool_parsing":
             return f"{shown} is neither true nor false", "write true or false"
         case "list_type" | "tuple_type":
-            return f"{shown} is not a list", f"write [{given}]" if shown != "this" else "write a list"
-        case "int_type" | "int_parsing" | "int_from_float":
+            return f"{shown} is not a list", "write a list" if shown == "this" else f"write [{given}]"
+        case "int_type" | "int_parsing" | "int_parsing_size" | "int_from_float":
             return f"{shown} is not a whole number", "write digits only"
+        case "greater_than_equal":
+            return f"{shown} is too small", f"write {limits['ge']} or more"
+        case "less_than_equal":
+            return f"{shown} is too large", f"write {limits['le']} or less"
+        case "string_too_short":
+            return "is empty", f"write it out: {_description(path, document)}"
         case "enum" | "literal_error":
-            return f"{shown} is not known here", f"write {error['ctx']['expected']}"
+            return f"{shown} is not known here", f"write {limits['expected']}"
         case _:
             return f"{shown}: {error['msg'].lower()}", _description(path, document)
+
+
+def _shown(given: object) -> str:
+    """A value as it stands in YAML; of a list or a mapping, the line says enough."""
+    match given:
+        case bool():
+            return str(given).lower()
+        case int() | float():
+            return str(given)
+        case str():
+            return f"'{given}'"
+        case _:
+            return "this"
 
 
 def _keys_beside(path: Path, document: type[BaseModel]) -> list[str]:
@@ -63,7 +85,7 @@ def _keys_beside(path: Path, document: type[BaseModel]) -> list[str]:
 def _description(path: Path, document: type[BaseModel]) -> str:
     model = model_at(path[:-1], document)
     field = model.model_fields.get(str(path[-1])) if model else None
-    return (field.description or "") if field else ""
+    return (field.description or "").removeprefix("A setting: ") if field else ""
 
 
 def model_at(path: Path, document: type[BaseModel]) -> type[BaseModel] | None:

@@ -109,7 +109,13 @@ def read(path: Path) -> Mapping:
     `22:30` and dates are text. Text too, unlike there: octal and hexadecimal numbers, which operators write
     as file modes and hashes; infinities and NaN, which no expectation could fail or meet.
     """
-    return parse(text_of(path), str(path))
+    return parse(text_of(path), name_of(path))
+
+
+def name_of(path: Path) -> str:
+    """How a file is named in messages and results: from the current folder on, where it lies in that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def parse(text: str, file: str) -> Mapping:
@@ -121,7 +127,7 @@ def text_of(path: Path) -> str:
     """The file's text, without a byte order mark."""
 
     def refuse(wrong: str, mend: str, line: int = 0, column: int = 0) -> NoReturn:
-        raise InventoryError([Problem(Position(str(path), line, column), "", wrong, mend)])
+        raise InventoryError([Problem(Position(name_of(path), line, column), "", wrong, mend)])
 
     try:
         if path.is_dir():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
 
 from readygate.results import Outcome, Result, Run
 from readygate.spec import Severity
@@ -42,8 +41,8 @@ def area(result: Result) -> str:
 
 
 def tightest(results: Iterable[Result], most: int) -> tuple[Result, ...]:
-    """The measured values nearest to their limits, or beyond them, the tightest first."""
-    measured = [each for each in results if each.headroom is not None and isfinite(each.headroom)]
+    """The measured values nearest to their limits, or beyond them, tightest first; none twice as good as asked."""
+    measured = [each for each in results if each.headroom is not None and each.headroom < 1]
     return tuple(sorted(measured, key=lambda each: (each.headroom, each.id))[:most])
 
 

@@ -1,0 +1,97 @@
+"""A plan as the generator gets it: whom it visits, when, and what each visitor does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from readygate.load.schedule import Schedule, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request, and what its answer must be; `{name}` in a text is filled from what the visitor knows.
+
+    `name` is what the step is called in the results. Without `statuses`, any status below 400 is right.
+    """
+
+    method: str
+    path: str
+    name: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    statuses: tuple[int, ...] = ()
+    contains: str = ""
+    json: tuple[tuple[str, Any], ...] = ()
+    capture: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Steps in their order, and how often they are taken beside other journeys."""
+
+    name: str
+    weight: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One load run. `rate` is journeys a second in the open model; None means the closed one, with `think`."""
+
+    name: str
+    target: str
+    schedule: Schedule
+    users: int
+    rate: float | None = None
+    poisson: bool = True
+    think: tuple[float, float] = (0.0, 0.0)
+    journeys: tuple[Journey, ...] = ()
+    sign_in: tuple[Step, ...] = ()
+    data: tuple[dict[str, str], ...] = ()
+    locustfile: str = ""
+    timeout: float = 10.0
+    ca: str = ""
+    stop_at_errors: float = 0.5
+    processes: int = 1
+    workers: int = 0
+    bind: str = "127.0.0.1:0"
+    seed: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        return self.rate is not None
+
+    @property
+    def generators(self) -> int:
+        return self.workers or self.processes
+
+    @property
+    def steps_a_journey(self) -> float:
+        """How many requests a journey makes, on average; a Locust file of the user's own counts as one."""
+        weights = sum(each.weight for each in self.journeys)
+        return sum(each.weight * len(each.steps) for each in self.journeys) / weights if weights else 1.0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        data = json.loads(text)
+        data["schedule"] = Schedule(tuple(Stage(**each) for each in data["schedule"]["stages"]))
+        data["journeys"] = tuple(
+            Journey(each["name"], each["weight"], _steps(each["steps"])) for each in data["journeys"]
+        )
+        data["sign_in"] = _steps(data["sign_in"])
+        data["data"] = tuple(data["data"])
+        data["think"] = tuple(data["think"])
+        return cls(**data)
+
+
+def _steps(raw: list[dict[str, Any]]) -> tuple[Step, ...]:
+    lists = ("headers", "json", "capture")
+    return tuple(
+        Step(**{key: tuple(map(tuple, value)) if key in lists else value for key, value in each.items()})
+        for each in raw
+    )

@@ -1,0 +1,90 @@
+"""What a generator counts while it runs: per second, per endpoint, and its own health.
+
+All of it is nested dictionaries of numbers, so that the tallies of many generators merge by addition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from readygate.load.histogram import bucket
+
+
+class Tally:
+    """Counts one generator's requests; seconds are numbered from the start of the run.
+
+    An answer belongs to the second that its request was due in. `ended` and `failed` are counted in the second
+    in which they happened.
+    """
+
+    def __init__(self, measured: frozenset[int] = frozenset()) -> None:
+        self.measured = measured
+        self._clear()
+
+    def _clear(self) -> None:
+        self._seconds: dict[int, dict[str, Any]] = {}
+        self._endpoints: dict[str, dict[str, Any]] = {}
+        self._health: dict[str, Any] = {"loop": {}, "late": {}, "backlog": {}, "cpu": 0.0, "wall": 0.0}
+
+    def _second(self, number: int) -> dict[str, Any]:
+        found = self._seconds.get(number)
+        if found is None:
+            empty = {"due": 0, "bad": 0, "ended": 0, "failed": 0, "busy": 0, "backlog": 0}
+            found = self._seconds[number] = {**empty, "response": {}, "service": {}}
+        return found
+
+    def due(self, number: int) -> None:
+        self._second(number)["due"] += 1
+
+    def answer(self, name: str, due: int, now: int, service: float, response: float, error: str) -> None:
+        """One request ended: `service` seconds after it was sent, `response` seconds after it was due."""
+        second = self._second(due)
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            endpoint = self._endpoints[name] = {"response": {}, "service": {}, "errors": {}}
+        if error:
+            second["bad"] += 1
+            self._second(now)["failed"] += 1
+            if due in self.measured:
+                endpoint["errors"][error] = endpoint["errors"].get(error, 0) + 1
+            return
+        self._second(now)["ended"] += 1
+        took, served = bucket(response), bucket(service)
+        histogram = second["response"]
+        histogram[took] = histogram.get(took, 0) + 1
+        histogram = second["service"]
+        histogram[served] = histogram.get(served, 0) + 1
+        if due in self.measured:
+            histogram = endpoint["response"]
+            histogram[took] = histogram.get(took, 0) + 1
+            histogram = endpoint["service"]
+            histogram[served] = histogram.get(served, 0) + 1
+
+    def unanswered(self, number: int, count: int) -> None:
+        """Requests that were due, and had no answer when the run was over."""
+        self._second(number)["bad"] += count
+        if number in self.measured:
+            endpoint = self._endpoints.setdefault("", {"response": {}, "service": {}, "errors": {}})
+            kind = "no answer by the end of the run"
+            endpoint["errors"][kind] = endpoint["errors"].get(kind, 0) + count
+
+    def waited(self, kind: str, seconds: float) -> None:
+        """Loop lag (`loop`), a timer of ours that was late (`late`), or no user free in time (`backlog`)."""
+        histogram = self._health[kind]
+        number = bucket(seconds)
+        histogram[number] = histogram.get(number, 0) + 1
+
+    def gauge(self, number: int, busy: int, backlog: int) -> None:
+        second = self._second(number)
+        second["busy"] += busy
+        second["backlog"] += backlog
+
+    def worked(self, cpu: float, wall: float) -> None:
+        self._health["cpu"] += cpu
+        self._health["wall"] += wall
+
+    def take(self) -> dict[str, Any]:
+        """All that was counted since it was last taken."""
+        taken = {"seconds": self._seconds, "endpoints": self._endpoints, "health": self._health}
+        self._clear()
+        return taken

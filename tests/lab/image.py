@@ -1,0 +1,70 @@
+"""Build the lab's images from Debian's packages; an image is kept under the hash of its recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tests.lab.docker import docker, execute, machine_lock
+
+SUITE = "bookworm"
+PACKAGES = (
+    "systemd,systemd-sysv,dbus,procps,iproute2,cron,logrotate,sudo,python3-minimal,openssh-server,chrony,"
+    "ufw,iptables,nftables,curl,openssl,ca-certificates,netcat-openbsd,busybox-static,"
+    "nginx-light,postgresql-15,redis-server,certbot,rclone"
+)
+BOOTSTRAP = (
+    "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--include={PACKAGES}",
+    '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
+    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")),
+    SUITE, "-",
+)  # fmt: skip
+TARGET = Path(__file__).parent / "target"
+TINY = Path(__file__).parent / "tiny"
+
+
+def target_image() -> str:
+    """The tag of the sound systemd host, which is built first if need be: about a minute, once."""
+    with machine_lock():
+        base = f"readygate-lab/base:{_digest(*BOOTSTRAP)}"
+        if not _exists(base):
+            _bootstrap(base)
+        return _build("target", TARGET, BASE=base)
+
+
+def tiny_image() -> str:
+    """The tag of a 4 MB image that holds a busybox and nothing else."""
+    target = target_image()
+    with machine_lock():
+        return _build("tiny", TINY, TARGET=target)
+
+
+def _bootstrap(tag: str) -> None:
+    pipe = 'set -o pipefail; "$@" | docker import - "$0"'
+    execute(["bash", "-c", pipe, tag, *BOOTSTRAP, *_debian_sources()], timeout=600)
+
+
+def _debian_sources() -> list[str]:
+    """This machine's own sources of the suite; where it has none, mmdebstrap's default mirror holds."""
+    fields = "$(LABEL)|deb $(REPO_URI) $(CODENAME) $(COMPONENT)"
+    listed = execute(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).stdout
+    sources = (line.partition("|") for line in listed.splitlines())
+    return [source for label, _, source in sources if label.startswith("Debian") and f" {SUITE}" in source]
+
+
+def _build(name: str, folder: Path, **arguments: str) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    contents = (f"{path.relative_to(folder)}\n{path.read_text()}" for path in files)
+    tag = f"readygate-lab/{name}:{_digest(*arguments.values(), *contents)}"
+    if not _exists(tag):
+        given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        docker("build", "--tag", tag, *given, str(folder), timeout=300)
+    return tag
+
+
+def _exists(tag: str) -> bool:
+    return execute(["docker", "image", "inspect", tag], check=False).returncode == 0
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
