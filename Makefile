@@ -20,6 +20,9 @@ demo: setup  ## gate the embedded demo and write the report
 test: check  ## everything that has to hold: checks and tests
 	$(BIN)/python -m pytest tests
 
+prove: setup  ## plant every fault of the lab's catalogue on a real host (root and docker)
+	$(BIN)/python -m tests.lab.prove
+
 check: setup  ## types and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -17,9 +17,10 @@ from readygate.spec import Spec, _specs_in, known_checks
 ROOT = Path(__file__).parent.parent
 CHECKS = sorted({check for spec in SECTIONS.values() for check in known_checks(spec)})
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs" / "areas").glob("*.md"))}
+PAGES = DOCS | {"inventory.md": (ROOT / "docs" / "inventory.md").read_text()}
 EXAMPLES = [
     pytest.param(example, id=f"{name}-{number}")
-    for name, text in DOCS.items()
+    for name, text in PAGES.items()
     for number, example in enumerate(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
 ]
 
@@ -79,6 +80,6 @@ def test_every_documented_example_can_be_loaded(example: str, tmp_path: Path) ->
     path = tmp_path / "inventory.yml"
     text = example if re.search(r"^project:", example, re.MULTILINE) else f"project: docs\n{example}"
     path.write_text(text)
-    environ = {name: "value" for name in re.findall(r"\$\{(\w+)\}", text)}
+    environ = {name: "8080" for name in re.findall(r"\$\{(\w+)\}", text)}
     assert load(path, None, environ).leaves
     assert yaml.safe_load(text)
