@@ -1,0 +1,20 @@
+"""Asking many servers many things at once: one shell a server, commands in a row, plain Testinfra on top."""
+
+from readygate.fleet.ahead import run_ahead
+from readygate.fleet.backend import EVIDENCE, WITHIN, ShellBackend, begin_check, forget_answers, open_host
+from readygate.fleet.hub import HUB, Hub, Progress
+from readygate.fleet.reasons import explain_connection_failure
+
+__all__ = [
+    "EVIDENCE",
+    "HUB",
+    "WITHIN",
+    "Hub",
+    "Progress",
+    "ShellBackend",
+    "begin_check",
+    "explain_connection_failure",
+    "forget_answers",
+    "open_host",
+    "run_ahead",
+]
