@@ -14,10 +14,12 @@ from readygate.store import merge
 NO_SUITE = "no suite verifies it"
 NOT_REACHED = "the run stopped before it"
 DESELECTED = "left out by the selection of this run"
+ANOTHER_SHARD = "another shard looks at it"
 
-_MEND = {
+MEND = {
     NO_SUITE: "bring back, or write, the suite with @pytest.mark.check({check!r})",
     NOT_REACHED: "run it again to the end",
+    ANOTHER_SHARD: "bring all shards together with `readygate merge`",
     DESELECTED: "run without -k, -m, --lf, --deselect or a path",
 }
 
@@ -48,18 +50,25 @@ def planned(leaf: Leaf, reason: str = NO_SUITE) -> Result:
         expected=getattr(leaf.expected, "text", ""),
         message=reason,
         cause=reason,
-        mend=_MEND.get(reason, "").format(check=leaf.check),
+        mend=MEND.get(reason, "").format(check=leaf.check),
     )
 
 
 def account(
-    leaves: Sequence[Leaf], seen: Sequence[Result], reasons: Mapping[str, str], otherwise: str = NO_SUITE
+    leaves: Sequence[Leaf],
+    seen: Sequence[Result],
+    reasons: Mapping[str, str],
+    otherwise: str = NO_SUITE,
+    plain: Iterable[Result] = (),
 ) -> tuple[Result, ...]:
-    """One result for each leaf, plus those that verify none; `reasons` says by path why a leaf was not run."""
+    """One result for each leaf, and for each test that verifies none: `plain` is what these are if not seen.
+
+    `reasons` says by path why a leaf was not run.
+    """
     missing = _not_verified(leaves, {result.path for result in seen if result.path})
     unverified = {leaf.id: planned(leaf, reasons.get(leaf.dotted, otherwise)) for leaf in missing}
     in_order = [unverified.get(leaf.id) or planned(leaf) for leaf in leaves if not _is_claimed(leaf, unverified)]
-    return tuple(merge(seen, in_order))
+    return tuple(merge(seen, [*in_order, *plain]))
 
 
 def _not_verified(leaves: Iterable[Leaf], verified: set[str]) -> Iterator[Leaf]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from readygate import __version__
-from readygate.errors import ExitCode, ReadygateError, UsageError
+from readygate.errors import ExitCode, Mistake, ReadygateError, UsageError
 
 # What a command needs is imported when it runs, so that `--help` answers at once.
 
@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.pytest_args and arguments.command is not _run:
             raise UsageError("only `readygate run` takes arguments for pytest after --")
         command: Callable[[argparse.Namespace], int] = arguments.command
-        return int(command(arguments))
+        code = int(command(arguments))
+        sys.stdout.flush()
+        return code
     except ReadygateError as error:
         _complain(str(error))
         return int(error.exit_code)
@@ -34,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone, e.g. `readygate plan | head`.
+        # Whoever read our output has gone, e.g. `readygate plan | head`; nobody has heard a verdict.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.GO)
+        return int(ExitCode.INTERRUPTED)
     except Exception:  # noqa: BLE001 - the last line of defence: never a traceback at the user
         return _internal_error(traceback.format_exc())
 
@@ -54,12 +56,28 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("profile", nargs="?", default="release", help="report profile in reports/ (default: release)")
     _add_inventory(run)
     _add_out(run)
-    run.usage = "readygate run [PROFILE] [--inventory FILE] [--env ENV] [--out FOLDER] [-- PYTEST_ARG ...]"
+    run.add_argument("--shard", metavar="K/N", help="look only at part K of N; see `readygate merge`")
+    run.add_argument("--wait", metavar="TIME", default="0s", help="look again until GO, for so long, e.g. 5m")
+    run.usage = (
+        "readygate run [PROFILE] [--inventory FILE] [--env ENV] [--out FOLDER]\n"
+        "                     [--shard K/N] [--wait TIME] [-- PYTEST_ARG ...]"
+    )
+
+    merge = _command(commands, "merge", _merge, "bring the results of several runs or shards to one verdict")
+    merge.add_argument("results", nargs="+", type=Path, help="results.json of each, or its folder")
+    merge.add_argument("--profile", help="judge by this profile instead of the runs' own")
+    _add_root(merge)
+    _add_out(merge)
 
     demo = _command(commands, "demo", _demo, "gate the embedded demo service; break it and see")
     demo.add_argument("--break", dest="fault", metavar="FAULT", help="plant one fault (see --list)")
     demo.add_argument("--list", action="store_true", help="list the faults that can be planted")
     _add_out(demo)
+
+    drill = _command(commands, "drill", _drill, "restore a backup into a scratch server, and say what came of it")
+    drill.add_argument("backup", nargs="?", metavar="NAME", help="left out: list what each would do")
+    _add_inventory(drill)
+    _add_out(drill)
 
     plan = _command(commands, "plan", _plan, "list every expectation: check, target, line, and who verifies it")
     _add_inventory(plan)
@@ -74,7 +92,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--profile", help="judge by this profile instead of the run's own")
     report.add_argument("--language", choices=("en", "ru"), default="en", help="language the page opens in")
-    report.add_argument("--root", type=Path, default=Path.cwd(), help="folder with reports/ and templates/")
+    _add_root(report)
+
+    history = _command(commands, "history", _history, "list the runs that were kept; what flaps; time to mend")
+    history.add_argument("--profile", help="only runs of this profile")
+    history.add_argument("--env", help="only runs of this environment")
+    history.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_root(history)
+
+    diff = _command(commands, "diff", _diff, "what changed from one run to another; exits 1 if something broke")
+    diff.add_argument("before", help="results.json, its folder, or the beginning of an id of `readygate history`")
+    diff.add_argument("after", help="the same, of the later run or the other environment")
+    _add_root(diff)
+
+    waive = _command(commands, "waive", _waive, "write a waiver into waivers.yml, which somebody answers for")
+    waive.add_argument("check", help="the id of a check, or a glob such as 'tls.*'")
+    waive.add_argument("target", nargs="?", default="*", help="the target, or a glob (default: every target)")
+    waive.add_argument("--reason", required=True, help="why the release may go out all the same")
+    waive.add_argument("--owner", required=True, help="who answers for it and mends it")
+    until = waive.add_mutually_exclusive_group(required=True)
+    until.add_argument("--expires", metavar="DAY", help="its last day in UTC, e.g. 2026-03-31")
+    until.add_argument("--for", dest="lasting", metavar="TIME", help="how long from today, e.g. 14d")
+    waive.add_argument("--approver", default="", help="who agreed")
+    waive.add_argument("--ticket", default="", help="where the mending is tracked")
+    waive.add_argument("--covers-errors", action="store_true", help="also excuse that the check could not look")
+    _add_inventory_file(waive)
+
+    attest = _command(commands, "attest", _attest, "write into attestations.yml what somebody has seen to just now")
+    attest.add_argument("name", help="as the inventory has it under attestations")
+    attest.add_argument("--by", required=True, help="who says so")
+    attest.add_argument("--evidence", required=True, help="what shows it: a link, or a sentence")
+    _add_inventory_file(attest)
 
     schema = _command(commands, "schema", _schema, "print the JSON Schema of the inventory, for editors")
     schema.add_argument("--results", action="store_true", help="print the schema of results.json instead")
@@ -97,8 +145,18 @@ def _command(
 
 
 def _add_inventory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--inventory", type=Path, default=Path("inventory.yml"), help="default: inventory.yml")
+    _add_inventory_file(parser)
     parser.add_argument("--env", help="environment whose overlay is merged over the inventory")
+
+
+def _add_inventory_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--inventory", type=Path, default=Path("inventory.yml"), help="default: inventory.yml")
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=Path, default=Path.cwd(), help="folder of the inventory, reports/ and waivers.yml (default: .)"
+    )
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
@@ -108,13 +166,44 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from readygate.running import run
 
-    return run(arguments.inventory, arguments.env, arguments.profile, arguments.out, extra=arguments.pytest_args)
+    return run(
+        arguments.inventory,
+        arguments.env,
+        arguments.profile,
+        arguments.out,
+        extra=arguments.pytest_args,
+        shard=arguments.shard,
+        wait_s=_seconds(arguments.wait),
+    )
+
+
+def _seconds(text: str) -> float:
+    from readygate.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except Mistake as mistake:
+        raise UsageError(str(mistake)) from None
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from readygate.running import merge
+
+    return merge(arguments.results, arguments.root, arguments.profile, arguments.out)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     from readygate.demo.run import list_faults, run_demo
 
     return list_faults() if arguments.list else run_demo(arguments.fault, arguments.out)
+
+
+def _drill(arguments: argparse.Namespace) -> int:
+    from readygate.drilling import drill, list_drills
+
+    if arguments.backup is None:
+        return list_drills(arguments.inventory, arguments.env)
+    return drill(arguments.inventory, arguments.env, arguments.backup, arguments.out)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -136,6 +225,41 @@ def _report(arguments: argparse.Namespace) -> int:
     from readygate.running import redraw
 
     return redraw(arguments.results, arguments.root, arguments.profile, arguments.language)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from readygate.looking_back import print_history
+
+    return print_history(arguments.root, arguments.profile, arguments.env, as_data=arguments.json)
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from readygate.looking_back import print_diff
+
+    return print_diff(arguments.root, arguments.before, arguments.after)
+
+
+def _waive(arguments: argparse.Namespace) -> int:
+    from readygate.excusing import write_waiver
+
+    return write_waiver(
+        arguments.inventory,
+        arguments.check,
+        arguments.target,
+        reason=arguments.reason,
+        owner=arguments.owner,
+        expires=arguments.expires,
+        lasting=arguments.lasting,
+        approver=arguments.approver,
+        ticket=arguments.ticket,
+        covers_errors=arguments.covers_errors,
+    )
+
+
+def _attest(arguments: argparse.Namespace) -> int:
+    from readygate.excusing import write_attestation
+
+    return write_attestation(arguments.inventory, arguments.name, by=arguments.by, evidence=arguments.evidence)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

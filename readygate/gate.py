@@ -5,32 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from readygate.accounting import DESELECTED, NO_SUITE, NOT_REACHED, account, asked
+from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHED, account, asked
 from readygate.areas import FACTS, SECTIONS
 from readygate.binding import Check, leaves_of, read_docstring, read_mark
 from readygate.errors import CouldNotLook, UsageError
 from readygate.facts import Facts
+from readygate.grounds import Grounds
 from readygate.hosts import Hosts
 from readygate.inventory import Inventory, load
 from readygate.lifecycle import brought_up
+from readygate.merging import Shard, entry_of
 from readygate.policy import Policy
-from readygate.profile import Profile
-from readygate.recording import Recording, recorded, redact_report, result_of
+from readygate.recording import Recording, recorded, redact_report, result_of, result_without_a_run
 from readygate.redaction import REDACTOR, redacting_stream
+from readygate.rehearsal import ProgressLine, rehearse
 from readygate.results import Result, Run, State
 from readygate.spec import Leaf, Severity, nouns
 from readygate.store import Store, decode, encode
 from readygate.subject import describe
-from readygate.verdict import Verdict, decide
+from readygate.verdict import Verdict
 
 BOUND = pytest.StashKey["Bound"]()
+_TOLD = "readygate"  # what a worker of xdist tells at its end
 _UNDECLARED = object()
 
 
@@ -48,9 +51,10 @@ class Session:
     """What a caller that has loaded everything hands to pytest.main, and where it finds the gate afterwards."""
 
     inventory: Inventory
-    profile: Profile
+    grounds: Grounds
     out: Path
     asks_for_all: bool = True
+    shard: Shard | None = None
     gate: Gate | None = None
 
 
@@ -67,10 +71,12 @@ def _session(config: pytest.Config, path: Path) -> Session:
     try:
         inventory = load(path, config.getoption("env"), os.environ)
         profile = Policy(inventory.root).profile(config.getoption("profile") or "release")
+        grounds = Grounds.of(inventory.root, profile, datetime.now(UTC))
+        shard = Shard.parse(config.getoption("shard")) if config.getoption("shard") else None
     except UsageError as error:
         raise pytest.UsageError(REDACTOR.redact(str(error))) from None
     out = config.getoption("results") or inventory.root / "readygate-out"
-    return Session(inventory, profile, Path(out), asks_for_all=False)
+    return Session(inventory, grounds, Path(out), asks_for_all=False, shard=shard)
 
 
 class Gate:
@@ -79,19 +85,23 @@ class Gate:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self.config = config
         self.inventory = session.inventory
-        self.profile = session.profile
+        self.grounds = session.grounds
+        self.shard = session.shard
         self.asks_for_all = session.asks_for_all
         self.store = Store(session.out)
-        self.leaves, self.not_asked = asked(self.inventory.leaves, self.profile)
+        self.leaves, self.not_asked = asked(self.inventory.leaves, self.grounds.profile)
+        self._entries = self.shard.entries(self.leaves) if self.shard else None
         self.hosts = Hosts(self.inventory, config)
         self.facts = Facts(FACTS, self.hosts.of)
         self.is_worker = hasattr(config, "workerinput")
         self.started = datetime.now(UTC)
-        self.seen: list[Result] = []
-        self.reasons: dict[str, str] = {}
+        self.seen: list[dict[str, Any]] = []  # encoded, as workers send them
+        self.reasons: dict[str, str] = {}  # why a leaf was not run, by its path
+        self.plain: dict[str, Result] = {}  # what tests without a leaf end in unless they run, by id
         self.bound: dict[str, list[Check]] = {}
         self.mistakes: list[str] = []
         self.problems: list[str] = []
+        self.interrupted = False
         self.verdict: Verdict | None = None
         self.run: Run | None = None
         self._cleanup = ExitStack()
@@ -114,7 +124,7 @@ class Gate:
         except UsageError as error:
             self.mistakes.append(str(error))  # raised here it would only cost this one file
             return
-        leaves = leaves_of(check, self.leaves, self.inventory)
+        leaves = [leaf for leaf in leaves_of(check, self.leaves, self.inventory) if self._is_ours(leaf)]
         ids = [leaf.target for leaf in leaves]
         if not leaves:
             # Nothing of this kind is declared, so there is nothing to run, and nothing to say about it.
@@ -124,6 +134,9 @@ class Gate:
             metafunc.parametrize("_leaf,_readygate_host", pairs, ids=ids, indirect=True, scope="module")
         else:
             metafunc.parametrize("_leaf", leaves, ids=ids, indirect=True)
+
+    def _is_ours(self, leaf: Leaf) -> bool:
+        return self._entries is None or entry_of(leaf) in self._entries
 
     def _check(self, definition: pytest.Function, mark: pytest.Mark) -> Check:
         function = definition.obj
@@ -146,6 +159,9 @@ class Gate:
             if bound.leaf is not None:
                 self.reasons[bound.leaf.dotted] = NOT_REACHED
                 self.bound.setdefault(bound.leaf.dotted, []).append(bound.check)
+            else:
+                self._leave_out(bound, NOT_REACHED)
+        self.reasons |= {leaf.dotted: ANOTHER_SHARD for leaf in self.leaves if not self._is_ours(leaf)}
 
     def _bind(self, item: pytest.Item) -> Bound:
         leaf = _param(item, "_leaf")
@@ -164,11 +180,24 @@ class Gate:
             bound = item.stash.get(BOUND, None)
             if bound and bound.leaf:
                 self.reasons[bound.leaf.dotted] = DESELECTED
+            elif bound:
+                self._leave_out(bound, DESELECTED)
+
+    def _leave_out(self, bound: Bound, reason: str) -> None:
+        result = result_without_a_run(bound, reason)
+        self.plain[result.id] = result
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed and not self.is_worker:
-            said = str(report.longrepr).strip().splitlines()
-            self.problems.append(f"{report.nodeid} can't be collected: {said[-1] if said else 'unknown error'}")
+        said = str(report.longrepr or "unknown error").strip().splitlines()[-1]
+        if report.failed:
+            self._note(f"{report.nodeid} can't be collected: {said}")
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else said
+            self._note(f"{report.nodeid} was left out as a whole: {reason}")
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:  # each worker meets the same ones
+            self.problems.append(problem)
 
     # Running: bring the environment up, and record each test.
 
@@ -176,7 +205,10 @@ class Gate:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if self.is_worker or self.config.option.collectonly:
             return None
-        self.store.begin(self._run(State.RUNNING, account(self.leaves, (), self.reasons, NOT_REACHED)))
+        try:
+            self.store.begin(self._run(State.RUNNING, account(self.leaves, (), self.reasons, NOT_REACHED)))
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
         try:
             self._cleanup.enter_context(
                 brought_up(self.inventory.lifecycle, self.inventory.root, self.inventory.variables)
@@ -184,7 +216,16 @@ class Gate:
         except CouldNotLook as error:
             self.problems.append(error.reason)
             return True
+        if self.config.getoption("ahead") and not self.config.getoption("usepdb"):
+            self._rehearse(session)
         return None
+
+    def _rehearse(self, session: pytest.Session) -> None:
+        writer = self.config.get_terminal_writer()
+        progress = ProgressLine(lambda text: writer.write(text, flush=True), is_terminal=writer.hasmarkup)
+        # With xdist only its workers have items, and which of them will run what isn't known beforehand.
+        rehearse(getattr(session, "items", ()), self.hosts, progress)
+        progress.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -208,9 +249,8 @@ class Gate:
             return
         data = getattr(report, "readygate", None)
         if data is not None:
-            result = decode(data)
-            self.seen.append(result)
-            self.store.append(result)
+            self.seen.append(data)
+            self.store.append(data)
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
         from readygate.expectation import Expectation, explain
@@ -219,17 +259,37 @@ class Gate:
 
     # Ending: account for every line, judge, say so.
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """What a worker of xdist knew of the tests that were not run; only workers collect."""
+        told = getattr(node, "workeroutput", {}).get(_TOLD)
+        if told:
+            self.reasons |= told["reasons"]
+            self.plain |= {result.id: result for result in map(decode, told["plain"])}
+            for problem in told["problems"]:
+                self._note(problem)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        # Pytest also stops itself in this way, such as for errors of collection: those are problems of their own.
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self._cleanup.close()
-        if self.is_worker or self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
+        if self.is_worker:
+            plain = [encode(result) for result in self.plain.values()]
+            told = {"reasons": self.reasons, "plain": plain, "problems": self.problems}
+            self.config.workeroutput[_TOLD] = told  # type: ignore[attr-defined]
+            return
+        if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             self.problems.append("pytest ended with an internal error")
-        state = State.INTERRUPTED if self._was_interrupted(session, exitstatus) else State.FINISHED
-        results = account(self.leaves, self.seen, self.reasons, self._otherwise(session))
+        state = State.INTERRUPTED if self.interrupted else State.FINISHED
+        seen = [decode(each) for each in self.seen]
+        results = account(self.leaves, seen, self.reasons, self._otherwise(session), self.plain.values())
         self.run = self._run(state, results)
-        self.verdict = decide(self.run, self.profile, now=datetime.now(UTC))
+        self.verdict = self.grounds.judge(self.run, datetime.now(UTC))
         self.store.finish(self.run, self.verdict)
         if not self.config.getoption("desk") and exitstatus in (
             pytest.ExitCode.OK,
@@ -248,13 +308,10 @@ class Gate:
         ]
         return DESELECTED if not self.asks_for_all and any(suites in each.parents for each in asked) else NO_SUITE
 
-    def _was_interrupted(self, session: pytest.Session, exitstatus: int) -> bool:
-        return exitstatus == pytest.ExitCode.INTERRUPTED and not self.problems
-
     def _run(self, state: State, results: tuple[Result, ...]) -> Run:
-        return describe(
-            self.inventory, self.profile, state, results, tuple(self.problems), self.not_asked, self.started
-        )
+        profile, problems = self.grounds.profile, tuple(self.problems)
+        run = describe(self.inventory, profile, state, results, problems, self.not_asked, self.started)
+        return replace(run, shard=str(self.shard or ""))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

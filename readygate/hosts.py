@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from readygate.errors import CouldNotLook
+from readygate.fleet import open_host
 from readygate.inventory import Inventory, server_of
 from readygate.spec import Leaf
 
@@ -28,8 +30,11 @@ class Hosts:
     def name_for(self, leaf: Leaf) -> str:
         return server_of(leaf) or NO_SERVER
 
-    def of(self, leaf: Leaf) -> Any:
-        return self.open(self.name_for(leaf))
+    def of(self, leaf: Leaf | None, named: str | None = None) -> Any:
+        """The host of a leaf, or of another server that a check looks from; nobody goes where no inventory says."""
+        if named is not None and named not in self._servers:
+            raise CouldNotLook(f"no server is called '{named}'", mend="add it under servers, or write its name right")
+        return self.open(named or (self.name_for(leaf) if leaf else NO_SERVER))
 
     def for_plain_test(self, module: Any) -> list[str]:
         """The servers that a test without a check mark looks at: as for Testinfra, but never by default us."""
@@ -46,10 +51,16 @@ class Hosts:
                 mend="add the server to the inventory; for this very machine write connect: local://",
             )
         if name not in self._open:
-            import testinfra  # its pytest plugin has to be the first to import it
-
-            server = self._servers.get(name)
-            spec = server.connect if server else name  # type: ignore[attr-defined]
-            options = {"sudo": server.sudo, "sudo_user": server.sudo_user} if server else {}  # type: ignore[attr-defined]
-            self._open[name] = testinfra.get_host(spec, **options)
+            server: Any = self._servers.get(name)
+            if server is None:
+                self._open[name] = open_host(name)
+            else:
+                self._open[name] = open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
         return self._open[name]
+
+    def connect(self, names: Iterable[str]) -> None:
+        """Begin to connect to servers that will be asked; doesn't wait."""
+        for name in names:
+            begin = getattr(self.open(name).backend, "connect", None)
+            if begin is not None:  # what only Testinfra can reach connects when it is asked
+                begin()

@@ -53,7 +53,13 @@ def brought_up(lifecycle: Lifecycle | None, root: Path, variables: Mapping[str, 
         yield
         return
     scratch = Path(variables[SCRATCH])
-    scratch.mkdir(mode=0o700)
+    try:
+        scratch.mkdir(mode=0o700)
+    except OSError as error:
+        wrong = f"the scratch folder {scratch} can't be made: {(error.strerror or 'unusable').lower()}"
+        raise CouldNotLook(
+            wrong, cause="lifecycle", mend=f"unset {SCRATCH}, or name a folder that isn't there"
+        ) from None
     warden = subprocess.Popen(
         [sys.executable, "-m", "readygate.warden"],
         stdin=subprocess.PIPE,

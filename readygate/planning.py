@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from readygate.accounting import NO_SUITE
 from readygate.errors import ExitCode, UsageError
 from readygate.gate import Session
+from readygate.grounds import Grounds
 from readygate.inventory import load
 from readygate.policy import Policy
 
@@ -38,7 +40,8 @@ def plan(path: Path, environment: str | None) -> list[dict[str, str]]:
     """One row an expectation, in the order of the inventory, by column name."""
     inventory = load(path, environment, os.environ)
     policy = Policy(inventory.root)
-    session = Session(inventory, policy.profile("release"), Path(os.devnull))
+    grounds = Grounds.of(inventory.root, policy.profile("release"), datetime.now(UTC))
+    session = Session(inventory, grounds, Path(os.devnull))
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         status = pytest.main(

@@ -17,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--inventory": f"The inventory to judge against (default: {INVENTORY} in the root directory).",
         "--env": "The environment whose overlay is merged over the inventory.",
         "--profile": "The report profile in reports/ whose question is asked (default: release).",
+        "--shard": "Look only at this part of the inventory, as in 3/8; `readygate merge` brings the parts together.",
         "--results": "The folder that results.json is written to (default: readygate-out).",
     }.items():
         try:
@@ -29,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--desk",
         action="store_true",
         help="Exit as plain pytest does: for work at a desk, where a part of the suites is run on purpose.",
+    )
+    group.addoption(
+        "--no-ahead",
+        action="store_false",
+        dest="ahead",
+        help="Ask hosts only when a test asks them, not all that the tests will ask at once beforehand.",
     )
 
 

@@ -18,6 +18,18 @@ def _share(raw: object) -> float:
     return percent
 
 
+# What is drawn from a run, by the name of its file.
+Output = Literal[
+    "report.html",
+    "junit.xml",
+    "summary.md",
+    "annotations.txt",
+    "readygate.prom",
+    "badge.svg",
+    "in-toto.json",
+    "codequality.json",
+]
+
 Share = Annotated[float, PlainValidator(_share), WithJsonSchema({"type": "string", "examples": ["95%"]})]
 
 
@@ -71,7 +83,7 @@ class Profile(Setting):
     valid_for: Seconds = Field(86400.0, description="How long the answer, and each shard of it, may be relied on.")
     waivers: WaiverRules = Field(WaiverRules(), description="What waivers this question accepts.")
     history: HistoryRules = Field(HistoryRules(), description="How long runs are kept.")
-    outputs: dict[str, str] = Field(
+    outputs: dict[Output, str] = Field(
         {}, description="By the name of an output, such as `readygate.prom`: a file that it is copied to as well."
     )
     on_go: str | None = Field(None, description="Shell command after GO and GO WITH WAIVERS.")

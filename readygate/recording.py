@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from readygate.accounting import MEND
 from readygate.errors import CouldNotLook
 from readygate.expectation import LISTENER, Expectation, Judgement, Level
+from readygate.fleet import EVIDENCE, begin_check, forget_answers
 from readygate.redaction import REDACTOR
 from readygate.results import Evidence, Outcome, Result
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_LIMIT = 2000  # characters of each answer; what is longer is cut in the middle
 EVIDENCE_PIECES = 8
+_MAY_HOLD_SECRETS = re.compile(r"\s*(cat|head|tail|env|printenv|ps|docker inspect)\b")
 
 
 @dataclass(slots=True)
@@ -38,19 +42,33 @@ class Recording:
 
     def used(self, fact: object) -> None:
         """Keep what a fact says of how it was come by."""
-        self.evidence += getattr(fact, "evidence", ())
+        self.evidence[:0] = getattr(fact, "evidence", ())
         self.attempts = max(self.attempts, getattr(fact, "attempts", 1))
+
+    def asked(self, command: str, rc: int, stdout: str, stderr: str) -> None:
+        """Keep a command that was asked of a host, and what came of it."""
+        if len(self.evidence) < EVIDENCE_PIECES:
+            ending = f"exit code {rc}" if rc else ""
+            if _MAY_HOLD_SECRETS.match(command) and stdout:
+                stdout = f"[{len(stdout)} characters, not kept: files and environments may hold secrets]"
+            answered = "\n".join(part.rstrip("\n") for part in (stdout, stderr, ending) if part)
+            self.evidence.append(_cut(Evidence(command, answered)))
 
 
 @contextmanager
 def recorded(item: pytest.Item) -> Iterator[None]:
-    """Listen to the asserts of one test for as long as it runs."""
+    """Listen to the asserts and the questions of one test for as long as it runs."""
     recording = item.stash[Recording.KEY] = Recording()
-    token = LISTENER.set(recording.judged)
+    judging, asking = LISTENER.set(recording.judged), EVIDENCE.set(recording.asked)
+    is_live = item.get_closest_marker("live") is not None
+    begin_check(live=is_live)
     try:
         yield
     finally:
-        LISTENER.reset(token)
+        LISTENER.reset(judging)
+        EVIDENCE.reset(asking)
+        if is_live:
+            forget_answers()
 
 
 def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, call: pytest.CallInfo[None]) -> Result:
@@ -80,6 +98,21 @@ def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, cal
         attempts=recording.attempts,
         duration_s=round(report.duration, 4),
         suite=check.suite,
+    )
+
+
+def result_without_a_run(bound: Bound, reason: str) -> Result:
+    """What a test without a leaf ends in where it never ran."""
+    return Result(
+        check=bound.check.id,
+        target=bound.target,
+        outcome=Outcome.NOT_RUN,
+        severity=bound.check.severity,
+        message=reason,
+        cause=reason,
+        why=bound.check.why,
+        mend=MEND[reason],
+        suite=bound.check.suite,
     )
 
 

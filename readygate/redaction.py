@@ -43,6 +43,8 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """The text without secrets: those that were added, and what looks like one wherever it stands."""
+        if len(text) < SHORTEST:
+            return text
         if self._masks:
             if self._pattern is None:
                 self._pattern = re.compile(_alternation(self._masks))
@@ -76,7 +78,8 @@ class Redactor:
 REDACTOR = Redactor()
 
 
-_PROGRESS = re.compile(r"[.FEsxX]*")
+# The letters that pytest writes for each test, and a status line that writes over itself.
+_PROGRESS = re.compile(r"[.FEsxX]*|\r.*")
 
 
 class _RedactingStream(io.TextIOBase):
@@ -106,7 +109,7 @@ class _RedactingStream(io.TextIOBase):
 
     def flush(self) -> None:
         if _PROGRESS.fullmatch(self._held):
-            self._stream.write(self._held)
+            self._stream.write(self._redactor.redact(self._held))
             self._held = ""
         self._stream.flush()
 

@@ -108,7 +108,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A whole run as it is stored; times are ISO 8601 in UTC, `inventory_digest` is SHA-256 over the files."""
+    """A whole run as it is stored; times are ISO 8601 in UTC, `inventory_digest` is SHA-256 over the files.
+
+    `shard`, such as `3/8`, is set where only that part of the inventory was looked at.
+    """
 
     run_id: str
     subject: Subject
@@ -122,4 +125,5 @@ class Run:
     results: tuple[Result, ...] = ()
     problems: tuple[str, ...] = ()
     not_asked: tuple[NotAsked, ...] = ()
+    shard: str = ""
     schema_version: int = SCHEMA_VERSION

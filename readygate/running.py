@@ -1,44 +1,123 @@
-"""`readygate run` and `readygate report`: from an inventory, or from a stored run, to the written answer."""
+"""`readygate run`, `report` and `merge`: from an inventory, or from stored runs, to the written answer."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
-from readygate.errors import ExitCode, ReadygateError
+from readygate.afterwards import follow_up, keep
+from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.gate import Session
-from readygate.inventory import load
+from readygate.grounds import Grounds
+from readygate.inventory import Inventory, load
+from readygate.merging import Shard, merged
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
+from readygate.reporting.annotations import render_annotations
+from readygate.reporting.badge import render_badge
+from readygate.reporting.codequality import render_codequality
 from readygate.reporting.html import render_html
+from readygate.reporting.intoto import render_intoto
 from readygate.reporting.junit import render_junit
 from readygate.reporting.markdown import render_markdown
+from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
 from readygate.results import Run, State
+from readygate.store import Store, write_atomically
 from readygate.store import load as load_run
-from readygate.store import write_atomically
-from readygate.verdict import Verdict, decide
+from readygate.units import show_duration
+from readygate.verdict import Verdict
 
+LONGEST_PAUSE = 15.0  # seconds between two looks of a run that waits
 CHECK_LIMIT = 120  # seconds that one check may take, unless pytest's configuration says otherwise
 
 _CONFIGURATIONS = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run, its verdict, and what that rests on."""
+
+    run: Run
+    verdict: Verdict
+    grounds: Grounds
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return ExitCode.INTERRUPTED if self.run.state is State.INTERRUPTED else self.verdict.exit_code
+
+
 def run(
-    path: Path, environment: str | None, profile: str, out: Path, *, extra: Sequence[str] = (), cache: bool = True
+    path: Path,
+    environment: str | None,
+    profile: str,
+    out: Path,
+    *,
+    extra: Sequence[str] = (),
+    cache: bool = True,
+    shard: str | None = None,
+    wait_s: float = 0.0,
 ) -> int:
     """Look at everything that the inventory declares, write the outputs, return the exit code.
 
-    Raises UsageError before anything is looked at.
+    Without a GO it looks again, for `wait_s`. Of a shard nothing is kept or told: that is for the merged run.
+    `cache` False leaves nothing in the inventory's folder. Raises UsageError before anything is looked at.
     """
+    deadline, pause_s = 0.0, 1.0
+    look = partial(_look, path, environment, profile, out, extra, cache, shard)
+    if wait_s:
+        _ready(path, environment, profile)  # here too, so that mistakes end it and secrets are known
+    while True:
+        judged = _afresh(look) if wait_s else look()
+        if judged is None:
+            return ExitCode.USAGE
+        deadline = deadline or monotonic() + wait_s  # what the first look takes is not waiting
+        left_s = deadline - monotonic()
+        if judged.exit_code in (ExitCode.GO, ExitCode.INTERRUPTED) or left_s <= 0:
+            break
+        print(f"looking again, for {show_duration(round(left_s) or 1)} more", flush=True)  # noqa: T201
+        sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 2, LONGEST_PAUSE)
+    _conclude(judged, out.absolute(), path.resolve().parent, is_kept=cache)
+    return judged.exit_code
+
+
+def _ready(path: Path, environment: str | None, profile: str) -> tuple[Inventory, Grounds]:
+    """What is to be looked at, and on what it will be judged. Raises UsageError where either can't be used."""
     inventory = load(path, environment, os.environ)
+    return inventory, _grounds(inventory.root, profile)
+
+
+def _afresh(look: Callable[[], Judged | None]) -> Judged | None:
+    """Look in a process of its own: this one would remember answers, and hosts that were down."""
+    with ProcessPoolExecutor(1, get_context("fork")) as process:
+        return process.submit(look).result()
+
+
+def _look(
+    path: Path,
+    environment: str | None,
+    profile: str,
+    out: Path,
+    extra: Sequence[str],
+    cache: bool,
+    shard: str | None,
+) -> Judged | None:
+    """Look once and judge; None where pytest has said already why it can't."""
+    inventory, grounds = _ready(path, environment, profile)
     policy = Policy(inventory.root)
-    session = Session(inventory, policy.profile(profile), out.absolute())
+    part = Shard.parse(shard) if shard else None
+    session = Session(inventory, grounds, out.absolute(), shard=part)
     config = next((inventory.root / name for name in _CONFIGURATIONS if (inventory.root / name).is_file()), None)
     status = pytest.main(
         [
@@ -48,6 +127,7 @@ def run(
             f"--results={session.out}",
             f"--profile={profile}",
             *([f"--env={environment}"] if environment else []),
+            *([f"--shard={part}"] if part else []),
             f"--config-file={config or os.devnull}",
             f"--timeout={CHECK_LIMIT}",
             *("-p", "no:locust"),
@@ -61,38 +141,96 @@ def run(
     gate = session.gate
     if gate is None or gate.run is None or gate.verdict is None:
         if status == pytest.ExitCode.USAGE_ERROR:
-            return ExitCode.USAGE
-        raise ReadygateError(f"pytest ended with {int(status)} before there was anything to judge")
-    _write(gate.run, gate.verdict, session.out, policy, "en")
-    print(f"report: {_shown(session.out / 'report.html')}")  # noqa: T201
-    return ExitCode.INTERRUPTED if gate.run.state is State.INTERRUPTED else gate.verdict.exit_code
+            return None
+        if status == pytest.ExitCode.INTERNAL_ERROR:
+            raise ReadygateError("pytest ended with an internal error before there was anything to judge")
+        raise UsageError(
+            "pytest ran nothing, so nothing was judged; leave out what ends it early, such as --collect-only"
+        )
+    return Judged(gate.run, gate.verdict, grounds)
 
 
 def redraw(results: Path, root: Path, profile: str | None, language: str) -> int:
     """Judge a stored run again and draw its outputs beside it; returns the exit code of the verdict."""
     stored = load_run(results)
-    policy = Policy(root.resolve())
-    verdict = decide(stored, policy.profile(profile or stored.profile), now=datetime.now(UTC))
+    grounds = _grounds(root, profile or stored.profile)
+    verdict = grounds.judge(stored, datetime.now(UTC))
     out = results if results.is_dir() else results.parent
-    _write(stored, verdict, out, policy, language)
-    width = min(os.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
-    text = render_terminal(stored, verdict, width=width, colour=sys.stdout.isatty())
-    print(REDACTOR.redact(text))  # noqa: T201
+    _write(stored, verdict, grounds, out, root.resolve(), language)
+    _print(stored, verdict)
     print(f"report: {_shown(out / 'report.html')}")  # noqa: T201
     return verdict.exit_code
 
 
-def _write(run: Run, verdict: Verdict, out: Path, policy: Policy, language: str) -> None:
+def merge(results: Sequence[Path], root: Path, profile: str | None, out: Path) -> int:
+    """Judge several stored runs as one, as if it had been run here; returns the exit code of the verdict."""
+    runs = [load_run(each) for each in results]
+    grounds = _grounds(root, profile or runs[0].profile)
+    now = datetime.now(UTC)
+    run = merged(runs, oldest_s=grounds.profile.valid_for, now=now)
+    verdict = grounds.judge(run, now)
+    store = Store(out.absolute())
+    store.begin(run)
+    store.finish(run, verdict)
+    _print(run, verdict)
+    _conclude(Judged(run, verdict, grounds), out.absolute(), root.resolve(), is_kept=True)
+    return verdict.exit_code
+
+
+def _grounds(root: Path, profile: str) -> Grounds:
+    return Grounds.of(root.resolve(), Policy(root.resolve()).profile(profile), datetime.now(UTC))
+
+
+def _conclude(judged: Judged, out: Path, root: Path, *, is_kept: bool) -> None:
+    """Draw the outputs; then, for a whole run that came to its end, do what the profile asks for, and keep it."""
+    run, verdict, grounds = judged.run, judged.verdict, judged.grounds
+    _write(run, verdict, grounds, out, root, "en")
+    deeds = []
+    if run.state is State.FINISHED and not run.shard:
+        before = grounds.history.last(run) if grounds.profile.notify else None
+        deeds = follow_up(run, verdict, grounds.profile, out, root, before)
+    if is_kept and not run.shard:
+        deeds += keep(run, verdict, grounds)
+    for deed in deeds:
+        print(REDACTOR.redact(str(deed)))  # noqa: T201
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print((out / "annotations.txt").read_text(encoding="utf-8"), end="")  # noqa: T201
+    print(f"report: {_shown(out / 'report.html')}")  # noqa: T201
+
+
+def _print(run: Run, verdict: Verdict) -> None:
+    width = min(os.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
+    text = render_terminal(run, verdict, width=width, colour=sys.stdout.isatty())
+    print(REDACTOR.redact(text))  # noqa: T201
+
+
+def _write(run: Run, verdict: Verdict, grounds: Grounds, out: Path, root: Path, language: str) -> None:
     page = render_html(
-        run, verdict, now=datetime.now(UTC), language=language, template_dirs=policy.template_folders()
+        run,
+        verdict,
+        now=datetime.now(UTC),
+        language=language,
+        template_dirs=Policy(root).template_folders(),
+        previous=grounds.previous(run),
+        valid_until=_valid_until(run, grounds.profile.valid_for),
     )
     outputs = {
         "report.html": page,
         "junit.xml": render_junit(run, verdict),
         "summary.md": render_markdown(run, verdict),
+        "annotations.txt": render_annotations(run, verdict),
+        "readygate.prom": render_prometheus(run, verdict),
+        "badge.svg": render_badge(run, verdict),
+        "in-toto.json": render_intoto(run, verdict),
+        "codequality.json": render_codequality(run, verdict),
     }
     for name, text in outputs.items():
-        write_atomically(out / name, REDACTOR.redact(text))
+        if text is not None:
+            write_atomically(out / name, REDACTOR.redact(text))
+
+
+def _valid_until(run: Run, valid_for_s: float) -> datetime | None:
+    return datetime.fromisoformat(run.finished_at) + timedelta(seconds=valid_for_s) if run.finished_at else None
 
 
 def _shown(path: Path) -> str:

@@ -13,7 +13,7 @@ from readygate.results import Run
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-_OWN_KEYS = {"patternProperties": {"^x-": {}, r"^\.": {}}}  # the user's own data, and anchors
+_OWN_KEYS: dict[str, Any] = {"patternProperties": {"^x-": {}, r"^\.": {}}}  # the user's own data, and anchors
 
 
 class _AsWritten(GenerateJsonSchema):
@@ -37,13 +37,17 @@ def inventory_schema() -> dict[str, Any]:
     # What is merged in from elsewhere needs not stand in each place.
     for described in (body, *definitions.values()):
         described.pop("required", None)
-    entries = {key: each["additionalProperties"] for key, each in properties.items() if "additionalProperties" in each}
+    entries = {
+        key: each["additionalProperties"] for key, each in properties.items() if "additionalProperties" in each
+    }
     for entry in entries.values():
         definitions[entry["$ref"].rpartition("/")[2]]["properties"]["groups"] = {
             **_TEXTS,
             "description": "Groups whose content is merged under this entry.",
         }
-    properties["defaults"] = _mapping({key: {**entry, "description": properties[key]["description"]} for key, entry in entries.items()})
+    properties["defaults"] = _mapping(
+        {key: {**entry, "description": properties[key]["description"]} for key, entry in entries.items()}
+    )
     properties["groups"] = {"type": "object", "additionalProperties": {"type": "object"}}
     overlay = {**properties, "without": {**_TEXTS, "description": "Paths of the rest that are taken away here."}}
     definitions["Overlay"] = _mapping(overlay) | _OWN_KEYS
@@ -70,6 +74,8 @@ def results_schema() -> dict[str, Any]:
                     "word": {"enum": ["GO", "GO WITH WAIVERS", "NO-GO", "INCOMPLETE"]},
                     "sentence": {"type": "string"},
                     "exit_code": {"enum": [0, 1, 3]},
+                    "coverage": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    "excused": {"type": "object", "additionalProperties": {"enum": ["waived", "attested"]}},
                 },
             },
             {"type": "null"},

@@ -7,21 +7,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from readygate.errors import ExitCode
+from readygate.errors import ExitCode, UsageError
 from readygate.policy import SHIPPED
 
 POLICY = ("inventory.yml", "conftest.py", "suites", "load", "reports", "templates")
 
 
 def init(folder: Path) -> int:
-    """Write what isn't there yet, and say for each file what was done."""
+    """Write what isn't there yet, and say for each file what was done.
+
+    Raises UsageError where the folder can't be written to.
+    """
     for relative in _shipped():
         there = folder / relative
         if there.exists():
             print(f"kept     {relative}")  # noqa: T201
             continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_bytes((SHIPPED / relative).read_bytes())
+        try:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes((SHIPPED / relative).read_bytes())
+        except OSError as error:
+            raise UsageError(f"{there}: can't be written: {(error.strerror or 'unusable').lower()}") from None
         print(f"written  {relative}")  # noqa: T201
     print("\nnext: describe your system in inventory.yml, then `readygate run`")  # noqa: T201
     return ExitCode.GO

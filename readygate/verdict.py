@@ -251,11 +251,13 @@ def _idle_waivers(run: Run, waivers: Sequence[Waiver], today: date, longest_s: f
 
 
 def _stray_attestations(run: Run, attestations: Sequence[Attestation]) -> Iterable[Finding]:
+    """Misspelt ones; a name that is nothing like what is missing may be for another environment."""
     wanted = {each.target for each in run.results if each.check == ATTESTATION}
+    missing = wanted - {each.name for each in attestations}
     for name, place in {each.name: each.place for each in attestations if each.name not in wanted}.items():
-        close = get_close_matches(name, wanted, 1)
-        mend = f"did you mean '{close[0]}'?" if close else "correct its name, or declare it under attestations"
-        yield Finding(f"Nothing in this run asks for the attestation {name}", mend, place)
+        if close := get_close_matches(name, missing, 1):
+            title = f"Nothing in this run asks for the attestation {name}"
+            yield Finding(title, f"did you mean '{close[0]}'?", place)
 
 
 def _score(results: Sequence[Result], profile: Profile) -> Iterable[Reason]:

@@ -10,6 +10,7 @@ from readygate.errors import Position
 from readygate.inventory import source
 from readygate.inventory.compose import Composed, compose
 
+
 def composed(folder: Path, text: str, env: str | None = None, **others: str) -> Composed:
     for name, content in {"inventory": text, **others}.items():
         (folder / f"{name}.yml").write_text(dedent(content))

@@ -54,8 +54,10 @@ VALUES: tuple[Any, ...] = (
     *("http://[", "https://a:b@c:99999999/", "https://" + "a" * 300, 0, -1, 1.5, 10**30, True, False),
     *(["a"], [1, [2]], [{"a": [{"b": 1}]}], {"a": 1}, {"warn": 1, "fail": 2}, {"warn": "x"}, {}, [], ""),
 )
-KEYS = ("x", "a.b", "*", "[", "warn", "fail", "groups", "include", "defaults", "environments", "on", "<<", "x-", "null")
-KEYS += ("a" * 300, "\u00fc", "a b", "/", "99999", "-1/tcp", "\u0661", ".")
+KEYS = (
+    *("x", "a.b", "*", "[", "a b", "/", ".", "x-", "\u00fc", "\u0661", "null", "99999", "-1/tcp", "a" * 300),
+    *("warn", "fail", "on", "<<", "groups", "include", "defaults", "environments"),
+)
 
 
 def described() -> Iterator[str]:
@@ -117,6 +119,13 @@ def test_no_spoiled_inventory_is_anything_but_a_list_of_problems(seed: int, tmp_
             assert re.match(rf"{re.escape(str(path))}:\d+:\d+[ :]", line), line
             assert "; " in line, line
             assert not re.search(r"\binput\b|should |pydantic|validat", line), line
+
+
+def test_a_misspelt_key_that_has_to_be_there_is_one_problem(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text("project: shop\nservers: {app-1: {conect: 'ssh://app-1', memory: {available: 1M}}}\n")
+    (line,) = problems_of(path)
+    assert line.endswith("servers.app-1.conect: unknown key 'conect'; did you mean 'connect'?")
 
 
 # What a complete one says.

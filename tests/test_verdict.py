@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from readygate.profile import Profile
+from readygate.profile import Profile, WaiverRules
 from readygate.results import Outcome, Result, Run, State, Subject
 from readygate.spec import Severity
-from readygate.verdict import Attestation, Verdict, Waiver, Word, decide
+from readygate.verdict import ATTESTATION, Attestation, Verdict, Waiver, Word, decide
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -42,8 +42,28 @@ ERROR = result(Outcome.ERROR)
 NOT_RUN = result(Outcome.NOT_RUN)
 OTHER = result(check="http.status")
 
+HTTP_FAILED = result(Outcome.FAILED, check="http.status")
+MINOR = result(Outcome.FAILED, Severity.MINOR)
+INFO = result(Outcome.FAILED, Severity.INFO)
+REHEARSAL = Result(ATTESTATION, "rollback-rehearsed", Outcome.NOT_RUN, message="no suite verifies it")
+YESTERDAY, TOMORROW = TODAY - timedelta(1), TODAY + timedelta(1)
+NO_WAIVER_OVER_30_DAYS = PROFILE.model_copy(update={"waivers": WaiverRules.model_validate({"longest": "30d"})})
+RATCHET = PROFILE.model_copy(update={"blocks_on_new": (Severity.MINOR,)})
+NEEDS_BACKUPS = PROFILE.model_copy(update={"requires": ("backup",)})
+NINE_OF_TEN = PROFILE.model_copy(update={"minimum_met": 90.0})
+
+
+def word_given(expires: date = TODAY, name: str = "rollback-rehearsed") -> Attestation:
+    return Attestation(name, "ana", "drill of 1 March", expires)
+
+
+def passed(count: int) -> tuple[Result, ...]:
+    return tuple(result(check=f"http.check_{number}") for number in range(count))
+
+
 TABLE = [
     # what was seen, how it is judged, the word
+    # Outcome by outcome.
     ((PASSED,), {}, Word.GO),
     ((PASSED, OTHER), {}, Word.GO),
     ((result(warning="12d left"),), {}, Word.GO),
@@ -54,30 +74,94 @@ TABLE = [
     ((OTHER, NOT_RUN), {}, Word.INCOMPLETE),
     ((FAILED,), {}, Word.NO_GO),
     ((OTHER, FAILED), {}, Word.NO_GO),
-    ((result(Outcome.FAILED, check="http.status"), ERROR), {}, Word.NO_GO),
-    ((result(Outcome.FAILED, check="http.status"), NOT_RUN), {}, Word.NO_GO),
+    ((HTTP_FAILED, ERROR), {}, Word.NO_GO),
+    ((HTTP_FAILED, NOT_RUN), {}, Word.NO_GO),
+    # Not to have looked is never excused by a low severity.
     *[
         ((replace(seen, severity=severity),), {}, Word.INCOMPLETE)
         for seen in (ERROR, NOT_RUN)
         for severity in Severity
     ],
+    # Severity and what the profile blocks on.
     ((result(Outcome.FAILED, Severity.BLOCKER),), {}, Word.NO_GO),
-    ((result(Outcome.FAILED, Severity.MINOR),), {}, Word.GO_WITH_WAIVERS),
-    ((result(Outcome.FAILED, Severity.INFO),), {}, Word.GO_WITH_WAIVERS),
-    ((result(Outcome.FAILED, Severity.MINOR), NOT_RUN), {}, Word.INCOMPLETE),
+    ((MINOR,), {}, Word.GO_WITH_WAIVERS),
+    ((INFO,), {}, Word.GO_WITH_WAIVERS),
+    ((MINOR, NOT_RUN), {}, Word.INCOMPLETE),
+    ((MINOR, ERROR), {}, Word.INCOMPLETE),
+    ((MINOR, HTTP_FAILED), {}, Word.NO_GO),
     *[((result(Outcome.FAILED, severity),), {"profile": STRICT}, Word.NO_GO) for severity in Severity],
+    # Waivers: their days, their scope, their length.
     ((FAILED,), {"waivers": [waiver()]}, Word.GO_WITH_WAIVERS),
     ((FAILED, OTHER), {"waivers": [waiver()]}, Word.GO_WITH_WAIVERS),
-    ((FAILED,), {"waivers": [waiver(TODAY - timedelta(1))]}, Word.NO_GO),
+    ((FAILED,), {"waivers": [waiver(YESTERDAY)]}, Word.NO_GO),
+    ((FAILED,), {"waivers": [waiver(YESTERDAY), waiver()]}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"waivers": [waiver(TOMORROW, since=TODAY)]}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"waivers": [waiver(TOMORROW, since=TOMORROW)]}, Word.NO_GO),
     ((FAILED,), {"waivers": [waiver(target="other")]}, Word.NO_GO),
+    ((FAILED,), {"waivers": [waiver(target="ap?")]}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"waivers": [waiver(target="API")]}, Word.NO_GO),
     ((FAILED,), {"waivers": [waiver(check="http.*")]}, Word.NO_GO),
+    ((FAILED, HTTP_FAILED), {"waivers": [waiver()]}, Word.NO_GO),
+    ((FAILED, HTTP_FAILED), {"waivers": [waiver(), waiver(check="http.status")]}, Word.GO_WITH_WAIVERS),
+    ((MINOR,), {"waivers": [waiver()], "profile": STRICT}, Word.GO_WITH_WAIVERS),
+    ((result(Outcome.FAILED, Severity.BLOCKER),), {"waivers": [waiver()]}, Word.GO_WITH_WAIVERS),
+    *[
+        ((FAILED,), {"waivers": [each], "profile": NO_WAIVER_OVER_30_DAYS}, expected)
+        for each, expected in (
+            (waiver(TODAY + timedelta(30), since=TODAY), Word.GO_WITH_WAIVERS),
+            (waiver(TODAY + timedelta(31), since=TODAY), Word.NO_GO),
+            (waiver(TODAY, since=TODAY - timedelta(31)), Word.NO_GO),
+            (waiver(TODAY + timedelta(30)), Word.GO_WITH_WAIVERS),
+            (waiver(TODAY + timedelta(31)), Word.NO_GO),
+        )
+    ],
+    # A waiver hides an error of looking only if it says so, and never that nobody looked.
     ((ERROR,), {"waivers": [waiver()]}, Word.INCOMPLETE),
     ((ERROR,), {"waivers": [waiver(covers_errors=True)]}, Word.GO_WITH_WAIVERS),
+    ((ERROR,), {"waivers": [waiver(YESTERDAY, covers_errors=True)]}, Word.INCOMPLETE),
     ((NOT_RUN,), {"waivers": [waiver(covers_errors=True)]}, Word.INCOMPLETE),
-    ((FAILED, result(Outcome.FAILED, check="http.status")), {"waivers": [waiver()]}, Word.NO_GO),
     ((FAILED, NOT_RUN), {"waivers": [waiver()]}, Word.INCOMPLETE),
+    # An idle waiver is a finding, and changes nothing.
     ((PASSED,), {"waivers": [waiver()]}, Word.GO),
+    ((PASSED,), {"waivers": [waiver(YESTERDAY)]}, Word.GO),
+    ((), {"waivers": [waiver()]}, Word.INCOMPLETE),
+    # Attestations: their day, their name, and what they can't do.
+    ((REHEARSAL,), {}, Word.INCOMPLETE),
+    ((REHEARSAL,), {"attestations": [word_given(TODAY)]}, Word.GO),
+    ((REHEARSAL,), {"attestations": [word_given(YESTERDAY)]}, Word.INCOMPLETE),
+    ((REHEARSAL,), {"attestations": [word_given(YESTERDAY), word_given(TOMORROW)]}, Word.GO),
+    ((REHEARSAL,), {"attestations": [word_given(TOMORROW), word_given(YESTERDAY)]}, Word.GO),
+    ((REHEARSAL,), {"attestations": [word_given(name="runbook-reviewed")]}, Word.INCOMPLETE),
+    ((REHEARSAL, FAILED), {"attestations": [word_given()]}, Word.NO_GO),
+    ((REHEARSAL, ERROR), {"attestations": [word_given()]}, Word.INCOMPLETE),
+    ((REHEARSAL, FAILED), {"attestations": [word_given()], "waivers": [waiver()]}, Word.GO_WITH_WAIVERS),
+    ((REHEARSAL,), {"waivers": [waiver(check="attestation.*", target="*", covers_errors=True)]}, Word.INCOMPLETE),
+    ((NOT_RUN,), {"attestations": [word_given(name="api")]}, Word.INCOMPLETE),
+    # Coverage that the profile asks for.
+    ((PASSED,), {"profile": NEEDS_BACKUPS}, Word.INCOMPLETE),
+    ((PASSED, result(check="backup.rpo")), {"profile": NEEDS_BACKUPS}, Word.GO),
+    ((PASSED, result(check="backups.rpo")), {"profile": NEEDS_BACKUPS}, Word.INCOMPLETE),
+    ((FAILED,), {"profile": NEEDS_BACKUPS}, Word.NO_GO),
+    ((*passed(9), MINOR), {"profile": NINE_OF_TEN}, Word.GO_WITH_WAIVERS),
+    ((*passed(8), MINOR), {"profile": NINE_OF_TEN}, Word.NO_GO),
+    ((*passed(8), FAILED), {"profile": NINE_OF_TEN, "waivers": [waiver()]}, Word.NO_GO),
+    ((*passed(8), ERROR), {"profile": NINE_OF_TEN}, Word.INCOMPLETE),
+    # History: a failure that the last green run had as well is known.
+    ((MINOR,), {"profile": RATCHET}, Word.NO_GO),
+    ((MINOR,), {"profile": RATCHET, "previous": run(PASSED)}, Word.NO_GO),
+    ((MINOR,), {"profile": RATCHET, "previous": run(MINOR)}, Word.GO_WITH_WAIVERS),
+    ((MINOR,), {"profile": RATCHET, "previous": run(ERROR)}, Word.NO_GO),
+    ((MINOR,), {"profile": RATCHET, "previous": run(OTHER)}, Word.NO_GO),
+    ((MINOR,), {"profile": RATCHET, "previous": run(PASSED), "waivers": [waiver()]}, Word.GO_WITH_WAIVERS),
+    ((INFO,), {"profile": RATCHET, "previous": run(PASSED)}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"profile": RATCHET, "previous": run(FAILED)}, Word.NO_GO),
+    ((NOT_RUN,), {"profile": RATCHET, "previous": run(PASSED)}, Word.INCOMPLETE),
+    ((MINOR,), {"previous": run(PASSED)}, Word.GO_WITH_WAIVERS),
 ]
+
+
+def test_the_table_is_long_enough_to_be_believed() -> None:
+    assert len(TABLE) >= 60
 
 
 @pytest.mark.parametrize(("seen", "judged", "expected"), TABLE)
@@ -85,18 +169,79 @@ def test_truth_table(seen: tuple[Result, ...], judged: dict[str, object], expect
     assert word(*seen, **judged) is expected
 
 
-def attested(expires: date) -> Word:
-    wanted = result(Outcome.NOT_RUN, check="attestation.every", target="rollback-rehearsed")
-    said = Attestation("rollback-rehearsed", "ana", "drill of 1 March", expires)
-    return word(wanted, attestations=[said])
+@pytest.mark.parametrize(("seen", "judged", "expected"), TABLE)
+def test_a_failure_more_is_never_greener(seen: tuple[Result, ...], judged: dict[str, object], expected: Word) -> None:
+    assert word(*seen, result(Outcome.FAILED, Severity.BLOCKER, "load.p95"), **judged) is Word.NO_GO
 
 
-def test_an_attestation_holds_through_the_whole_of_its_last_day() -> None:
-    assert attested(TODAY) is Word.GO
+@pytest.mark.parametrize(("seen", "judged", "expected"), TABLE)
+def test_a_check_more_that_nobody_ran_is_never_go(
+    seen: tuple[Result, ...], judged: dict[str, object], expected: Word
+) -> None:
+    after = word(*seen, result(Outcome.NOT_RUN, check="load.p95"), **judged)
+    assert after is (Word.NO_GO if expected is Word.NO_GO else Word.INCOMPLETE)
 
 
-def test_an_expired_attestation_proves_nothing() -> None:
-    assert attested(TODAY - timedelta(1)) is Word.INCOMPLETE
+def judged_with(*results: Result, **more: object) -> Verdict:
+    return decide(run(*results), PROFILE, now=NOW, **more)
+
+
+def test_an_expired_waiver_is_named_in_the_failure_that_it_excused() -> None:
+    (reason,) = judged_with(FAILED, waivers=[waiver(YESTERDAY)]).reasons
+    assert reason.title == "tls.trusted @ api: said why; the waiver by ana ran out on 2026-03-01"
+
+
+def test_a_waiver_says_who_answers_for_it() -> None:
+    (only,) = judged_with(FAILED, waivers=[waiver(approver="bo", ticket="OPS-7")]).results
+    assert only.message == "waived by ana, approved by bo until 2026-03-02: accepted for now [OPS-7] (said why)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "given", "said"),
+    [
+        (PASSED, {"waivers": [waiver()]}, "excuses nothing any more: all is met"),
+        (PASSED, {"waivers": [waiver(YESTERDAY)]}, "ran out on 2026-03-01"),
+        (FAILED, {"waivers": [waiver(YESTERDAY)]}, "ran out on 2026-03-01"),
+        (PASSED, {"waivers": [waiver(check="tsl.*")]}, "matches nothing in this run"),
+        (REHEARSAL, {"attestations": [word_given(name="rolback-rehearsed")]}, "attestation rolback-rehearsed"),
+    ],
+)
+def test_what_should_be_tidied_up_is_a_finding(seen: Result, given: dict[str, object], said: str) -> None:
+    (finding,) = judged_with(seen, **given).findings
+    assert said in finding.title
+    assert finding.mend
+
+
+@pytest.mark.parametrize("seen", [FAILED, ERROR, NOT_RUN])
+def test_a_waiver_that_is_or_may_be_needed_is_no_finding(seen: Result) -> None:
+    assert not judged_with(seen, waivers=[waiver()]).findings
+
+
+def test_an_attestation_for_another_environment_is_no_finding() -> None:
+    assert not judged_with(PASSED, attestations=[word_given()]).findings
+
+
+def test_a_misspelt_attestation_is_told_what_it_was_meant_to_be() -> None:
+    (finding,) = judged_with(REHEARSAL, attestations=[word_given(name="rolback-rehearsed")]).findings
+    assert finding.mend == "did you mean 'rollback-rehearsed'?"
+
+
+def test_an_attestation_that_soon_runs_out_warns() -> None:
+    (only,) = judged_with(REHEARSAL, attestations=[replace(word_given(TOMORROW), warns=TODAY)]).results
+    assert (only.outcome, only.warning) == (
+        Outcome.ATTESTED,
+        "the attestation by ana runs out on 2026-03-03",
+    )
+
+
+def test_too_many_small_failures_are_told_as_what_they_are() -> None:
+    verdict = decide(run(*passed(8), MINOR), NINE_OF_TEN, now=NOW)
+    assert verdict.sentence == "Only 8 of 9 are met, and at least 90% must be"
+
+
+def test_a_day_ends_in_utc_wherever_the_judge_is() -> None:
+    late = datetime(2026, 3, 2, 22, tzinfo=timezone(timedelta(hours=-5)))  # the 3rd of March in UTC
+    assert decide(run(FAILED), PROFILE, now=late, waivers=[waiver(TODAY)]).word is Word.NO_GO
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.INTERRUPTED])

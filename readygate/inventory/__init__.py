@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from readygate.areas import SECTIONS
-from readygate.errors import InventoryError, Problem
+from readygate.areas.load import forbidden
+from readygate.errors import InventoryError, Mistake, Problem
 from readygate.inventory import source
 from readygate.inventory.compose import compose
 from readygate.inventory.model import Document, Head, Lifecycle, Release
@@ -72,7 +73,8 @@ def load(path: FilePath, environment: str | None, environ: Mapping[str, str]) ->
 
     entries = {key: getattr(document, key) for key in SECTIONS}
     found = tuple(_leaves(document, entries, own, places))
-    problems = [*_misnamed(entries, places), *_dangling(entries, places)]
+    refused = forbidden(entries["load"], document.allow_load, environment or "", environ)
+    problems = [*_misnamed(entries, places), *_dangling(entries, places), *_placed(refused, places)]
     if problems:
         raise InventoryError(problems)
     if not found:
@@ -142,6 +144,11 @@ def _misnamed(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iter
         for name, spec in section.items():
             for path, mistake in misnamed(spec, name, (key, name)):
                 yield Problem(places.of(path), dotted(path), mistake.wrong, mistake.mend)
+
+
+def _placed(mistakes: Iterable[tuple[Path, Mistake]], places: Places) -> Iterator[Problem]:
+    for path, mistake in mistakes:
+        yield Problem(places.of(path), dotted(path), mistake.wrong, mistake.mend)
 
 
 def _dangling(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from readygate.areas import SECTIONS
+from readygate.areas.load_settings import TargetUrl
 from readygate.expectation import AtMostDuration, Seconds
 from readygate.spec import Setting, Severity, Spec
 
@@ -61,6 +62,7 @@ class Head(BaseModel):
     release: Release = Field(Release(), description="What is judged: version, commit, images.")
     lifecycle: Lifecycle | None = Field(None, description="How the system is brought up for the run.")
     attestations: dict[str, AttestationSpec] = Field({}, description="What a person has to attest.")
+    allow_load: tuple[TargetUrl, ...] = Field((), description="The URLs that load may be sent to; nothing else is.")
 
 
 Document: type[Head] = create_model(

@@ -12,13 +12,16 @@ from pydantic import BaseModel, ValidationError
 from readygate.errors import Mistake, Problem
 from readygate.inventory.model import COMPOSED_KEYS, Document
 from readygate.inventory.source import Places
-from readygate.spec import Path, dotted
+from readygate.spec import Path, Spec, dotted
 
 
 def problems_in(error: ValidationError, places: Places, document: type[BaseModel] = Document) -> Iterator[Problem]:
     """Pydantic's findings about a document of this kind in the user's words, each at its line."""
-    for each in error.errors():
-        path = tuple(part for part in each["loc"] if part != "[key]")
+    found = [(tuple(part for part in each["loc"] if part != "[key]"), each) for each in error.errors()]
+    misspelt = {(*path[:-1], _meant(path, document)) for path, each in found if each["type"] == "extra_forbidden"}
+    for path, each in found:
+        if each["type"] == "missing" and path in misspelt:
+            continue  # it is there, under the key that is told of
         wrong, mend = _in_words(each, path, document)
         yield Problem(places.of(path), dotted(path), wrong, mend)
 
@@ -30,9 +33,8 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
         case "value_error" if isinstance(mistake := limits["error"], Mistake):
             return mistake.wrong, mistake.mend
         case "extra_forbidden":
-            known = _keys_beside(path, document)
-            close = get_close_matches(str(path[-1]), known, 1, 0.6)
-            mend = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
+            meant = _meant(path, document)
+            mend = f"did you mean '{meant}'?" if meant else f"known here: {', '.join(_keys_beside(path, document))}"
             return f"unknown key '{path[-1]}'", mend
         case "missing":
             return f"'{path[-1]}' is missing", f"add it: {_description(path, document)}"
@@ -55,10 +57,14 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
             return f"{shown} is too large", f"write {limits['le']} or less"
         case "string_too_short":
             return "is empty", f"write it out: {_description(path, document)}"
+        case "too_short":
+            return "has too few members", f"write {limits['min_length']} or more"
+        case "too_long":
+            return "has too many members", f"write {limits['max_length']} or fewer"
         case "enum" | "literal_error":
             return f"{shown} is not known here", f"write {limits['expected']}"
         case _:
-            return f"{shown}: {error['msg'].lower()}", _description(path, document)
+            return f"{shown}: {error['msg'].lower()}", _description(path, document) or "see docs/inventory.md"
 
 
 def _shown(given: object) -> str:
@@ -74,18 +80,27 @@ def _shown(given: object) -> str:
             return "this"
 
 
+def _meant(path: Path, document: type[BaseModel]) -> str | None:
+    """The known key that an unknown one looks like."""
+    return next(iter(get_close_matches(str(path[-1]), _keys_beside(path, document), 1)), None)
+
+
 def _keys_beside(path: Path, document: type[BaseModel]) -> list[str]:
     model = model_at(path[:-1], document)
     keys = list(model.model_fields) if model else []
     if model is Document:
         return [*keys, *COMPOSED_KEYS]
-    return [*keys, "groups"] if document is Document and len(path) == 3 else keys
+    is_entry = document is Document and len(path) == 3 and model is not None and issubclass(model, Spec)
+    return [*keys, "groups"] if is_entry else keys
 
 
 def _description(path: Path, document: type[BaseModel]) -> str:
     model = model_at(path[:-1], document)
     field = model.model_fields.get(str(path[-1])) if model else None
     return (field.description or "").removeprefix("A setting: ") if field else ""
+
+
+_MANY = (dict, list, tuple)
 
 
 def model_at(path: Path, document: type[BaseModel]) -> type[BaseModel] | None:
@@ -97,15 +112,15 @@ def model_at(path: Path, document: type[BaseModel]) -> type[BaseModel] | None:
 
 
 def _below(here: Any, part: str | int) -> Any:
-    if get_origin(here) is dict:
-        return _bare(get_args(here)[1])
+    if get_origin(here) in _MANY:
+        return _bare(get_args(here)[1 if get_origin(here) is dict else 0])
     if isinstance(here, type) and issubclass(here, BaseModel) and str(part) in here.model_fields:
         return _bare(here.model_fields[str(part)].annotation)
     return None
 
 
 def _bare(annotation: Any) -> Any:
-    """The model or dict inside `X | None` and the like."""
-    if get_origin(annotation) is dict or isinstance(annotation, type):
+    """The model, dict or list inside `X | None` and the like."""
+    if get_origin(annotation) in _MANY or isinstance(annotation, type):
         return annotation
     return next((found for part in get_args(annotation) if (found := _bare(part)) not in (None, NoneType)), None)

@@ -61,6 +61,12 @@ def _lines(run: Run, verdict: Verdict) -> Iterator[str]:
             yield from _reason(reason)
     yield from _list("Excused", excused(verdict), "message")
     yield from _list("Warnings", tuple(each for each in verdict.results if each.warning), "warning")
+    if verdict.findings:
+        yield ""
+        yield "### To tidy up"
+        yield ""
+        for finding in verdict.findings:
+            yield f"- {escaped(finding.title)}; {escaped(finding.mend)} ({escaped(finding.place)})"
     yield from _margins(verdict)
 
 

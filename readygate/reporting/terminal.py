@@ -10,7 +10,7 @@ from typing import TypeVar
 from readygate.reporting.reading import badness, excused, headroom, tightest
 from readygate.reporting.visible import cut, one_line
 from readygate.results import Outcome, Result, Run
-from readygate.verdict import Reason, Verdict, Word
+from readygate.verdict import Finding, Reason, Verdict, Word
 
 _MOST_REASONS = 20
 _MOST_NOTES = 5
@@ -42,6 +42,7 @@ class _Page:
         yield from self.section("Not verified", "amber", unverified, self.reason, _MOST_REASONS)
         yield from self.section("Excused", "amber", excused(verdict), self.note, _MOST_NOTES)
         yield from self.section("Warnings", "amber", warned, self.note, _MOST_NOTES)
+        yield from self.section("To tidy up", "amber", verdict.findings, self.finding, _MOST_NOTES)
         yield ""
         yield from self.coverage(verdict)
         yield from self.margins(verdict)
@@ -89,6 +90,10 @@ class _Page:
         said = result.warning or result.message
         yield from self.wrapped(f"{result.id}: {said}", "  ", "    ")
         yield from self.wrapped(result.place, "    ", styles=("dim",))
+
+    def finding(self, finding: Finding) -> Iterator[str]:
+        yield from self.wrapped(f"{finding.title}; {finding.mend}", "  ", "    ")
+        yield from self.wrapped(finding.place, "    ", styles=("dim",))
 
     def coverage(self, verdict: Verdict) -> Iterator[str]:
         seen = verdict.coverage

@@ -1,6 +1,6 @@
 """`make prove`: plant every fault of the catalogue, one by one, on a fresh host, and see which check notices.
 
-    python -m tests.lab.prove [FAULT ...]
+python -m tests.lab.prove [FAULT ...]
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def main(wanted: list[str]) -> int:
         for area in AREAS:
             proof = judge(area, sound)
             wrong += proof.verdict != "GO"
-            print(f"{f'{area.area}: none':<40} {proof.verdict:<11} {', '.join((*proof.failed, *proof.blind))}", flush=True)
+            print(
+                f"{f'{area.area}: none':<40} {proof.verdict:<11} {', '.join((*proof.failed, *proof.blind))}",
+                flush=True,
+            )
             for fault in area.faults:
                 if wanted and fault.name not in wanted:
                     continue

@@ -1,0 +1,136 @@
+"""Asking ahead: what the tests will want to know of the hosts is asked of all hosts at once, before pytest runs them.
+
+Each test that only looks at a host is run once for the questions that it asks. Where it waits for an answer the
+next one goes on, so that everything leaves in one burst. Pytest then runs the tests as ever, and finds the answers
+in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from readygate.areas import FACTS
+from readygate.facts import Facts
+from readygate.fleet import HUB, Progress, run_ahead
+from readygate.hosts import NO_SERVER, Hosts
+from readygate.spec import Leaf
+
+SAY_EVERY = 2.0  # seconds between two lines of progress, where lines are all that can be written
+SAY_FIRST = 1.0  # what takes less than this needs none
+
+
+def rehearse(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:
+    """Run the bodies of those items that only look at hosts; what they ask is in memory afterwards.
+
+    `say` hears how far it is. What can't be run ahead is simply run in its turn.
+    """
+    # Facts of its own: what the real tests observe has to be observed by them, with its evidence.
+    facts = Facts(FACTS, hosts.of)
+    bodies = [body for item in items if (body := _body(item, facts, hosts)) is not None]
+    if not bodies:
+        return
+    HUB.on_progress = say
+    try:
+        with _undisturbed():
+            hosts.connect(_servers(items, hosts))
+            run_ahead(bodies)
+    finally:
+        HUB.on_progress = None
+
+
+def _servers(items: Sequence[pytest.Item], hosts: Hosts) -> list[str]:
+    """The servers that the items ask, each once, in their order."""
+    asked = (hosts.name_for(leaf) for item in items if (leaf := _leaf(item)) is not None)
+    return [name for name in dict.fromkeys(asked) if name != NO_SERVER]
+
+
+def _body(item: pytest.Item, facts: Facts, hosts: Hosts) -> Callable[[], object] | None:
+    """The item's function with its arguments, if all of them are known without pytest and one is a host."""
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("live"):
+        return None
+    callspec = getattr(item, "callspec", None)
+    params: Mapping[str, Any] = callspec.params if callspec else {}
+    wanted = [name for name in item._fixtureinfo.argnames if name != "request"]
+    if len(wanted) != len(item._fixtureinfo.argnames):
+        return None
+    leaf = _leaf(item)
+    if leaf is not None:
+        ours = FACTS.keys() | {spec.noun for spec in leaf.trail} | {"expected", "key", "host"}
+        if not ours.issuperset(wanted) or not any(_needs_host(name) for name in wanted):
+            return None
+        return lambda: item.obj(**{name: facts.get(name, leaf) for name in wanted})
+    server = params.get("_readygate_host")
+    if server is None or "host" not in wanted or not params.keys() >= set(wanted) - {"host"}:
+        return None
+    return lambda: item.obj(**{name: hosts.open(server) if name == "host" else params[name] for name in wanted})
+
+
+def _leaf(item: pytest.Item) -> Leaf | None:
+    callspec = getattr(item, "callspec", None)
+    leaf = callspec.params.get("_leaf") if callspec else None
+    return leaf if isinstance(leaf, Leaf) else None
+
+
+def _needs_host(name: str) -> bool:
+    """Whether a fact comes from a host alone, so that nothing else keeps the others waiting."""
+    if name == "host":
+        return True
+    return name in FACTS and any(_needs_host(each) for each in inspect.signature(FACTS[name]).parameters)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What tests print is theirs to print when they really run, and so is stopping in a debugger."""
+    hook, sys.breakpointhook = sys.breakpointhook, _not_yet
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        sys.breakpointhook = hook
+
+
+def _not_yet(*_: Any, **__: Any) -> None:
+    raise RuntimeError("a debugger stops in the real run")
+
+
+class ProgressLine:
+    """Says how far the asking is: on one line of a terminal, or in a plain line now and then."""
+
+    def __init__(self, write: Callable[[str], object], *, is_terminal: bool) -> None:
+        self._write = write
+        self._is_terminal = is_terminal
+        self._next = time.monotonic() + SAY_FIRST
+        self._said = False
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + (SAY_EVERY / 10 if self._is_terminal else SAY_EVERY)
+        self._said = True
+        line = in_words(progress)
+        self._write(f"\r{line}\x1b[K" if self._is_terminal else f"{line}\n")
+
+    def close(self) -> None:
+        if self._said and self._is_terminal:
+            self._write("\r\x1b[K")
+
+
+def in_words(progress: Progress) -> str:
+    """`asking: 37 of 40 hosts, 3 unreachable; 812 of 1900 answers; slowest so far 4.2 s, app-7: df -P`."""
+    words = f"asking: {progress.connected} of {progress.hosts} hosts"
+    if progress.unreachable:
+        words += f", {progress.unreachable} unreachable"
+    words += f"; {progress.answered} of {progress.asked} answers"
+    if progress.slowest:
+        server, command, seconds = progress.slowest
+        words += f"; slowest so far {seconds:.1f} s, {server}: {' '.join(command.split())[:40]}"
+    return words

@@ -1,0 +1,115 @@
+"""A target for load that keeps its own log of the truth: sound, slow, stalling, erring, dropping, lying."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import exp, log
+
+
+class Target:
+    """Serves on loopback in a thread; the first part of the path says how it behaves.
+
+    `took` has, by path, how long each request really was here; `asked` counts them.
+    """
+
+    def __init__(self, stall_every: float = 1.0, stall: float = 0.3) -> None:
+        self.took: dict[str, list[float]] = {}
+        self.asked: Counter[str] = Counter()
+        self.bodies: list[bytes] = []
+        self._stall_every, self._stall = stall_every, stall
+        self._random = random.Random(7)
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+
+        async def listen() -> None:
+            server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
+            self.port = server.sockets[0].getsockname()[1]
+            self._started.set()
+
+        self._loop.create_task(listen())
+        self._loop.run_forever()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                began = time.perf_counter()
+                first, *lines = head.decode().split("\r\n")
+                length = next((int(line[15:]) for line in lines if line.lower().startswith("content-length:")), 0)
+                if length:
+                    self.bodies.append(await reader.readexactly(length))
+                path = first.split(" ")[1]
+                kind = path.split("/")[1]
+                self.asked[kind] += 1
+                token = any(line.lower() == "authorization: bearer sesame" for line in lines)
+                answer = await self._answer(kind, token)
+                if answer is None:
+                    return
+                status, body = answer
+                writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                self.took.setdefault(kind, []).append(time.perf_counter() - began)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, kind: str, token: bool) -> tuple[int, str] | None:
+        match kind:
+            case "lognormal":
+                await asyncio.sleep(exp(self._random.gauss(log(0.02), 0.5)))
+            case "slow":
+                await asyncio.sleep(0.6)
+            case "stalling":
+                phase = time.monotonic() % self._stall_every
+                if phase < self._stall:
+                    await asyncio.sleep(self._stall - phase)
+            case "erring":
+                if self._random.random() < 0.2:
+                    return 503, "no"
+            case "limited":
+                if self.asked[kind] > 100:
+                    return 429, "enough"
+            case "down":
+                return 500, "no"
+            case "dropping":
+                if self._random.random() < 0.2:
+                    return None
+            case "lying":
+                return 200, json.dumps({"status": "error" if self._random.random() < 0.2 else "ok"})
+            case "leaking":
+                await asyncio.sleep(0.004 * self.asked[kind])
+            case "login":
+                return 200, json.dumps({"session": {"token": "sesame"}})
+            case "private":
+                return (200, "in") if token else (401, "out")
+        return 200, '{"status": "ok"}'
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+@contextmanager
+def serving(**behaviour: float) -> Iterator[Target]:
+    """A target for as long as the block lasts."""
+    target = Target(**behaviour)
+    thread = threading.Thread(target=target.serve, daemon=True)
+    thread.start()
+    target._started.wait(5)
+    yield target
+    target.stop()
+    thread.join(5)

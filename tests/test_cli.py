@@ -1,0 +1,294 @@
+"""The command: every way to end has its exit code and one line that says why, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from readygate.cli import _internal_error
+from readygate.errors import ExitCode
+from readygate.redaction import REDACTOR
+from tests.projects import Project
+
+INVENTORY = (
+    "project: shop\nservers: {{here: {{connect: 'local://', files: {{{folder}/file: {{exists: true, size: 1}}}}}}}}\n"
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path)
+    made.write("file", "x")
+    made.write("inventory.yml", INVENTORY.format(folder=tmp_path))
+    return made
+
+
+# What each command ends in.
+
+
+def test_go(project: Project) -> None:
+    ended = project.readygate("run")
+    assert (ended.code, ended.word) == (0, "GO")
+    assert ended.stderr == ""
+    assert "report: readygate-out/report.html" in ended.stdout
+
+
+def test_no_go_and_a_stored_run_is_judged_the_same(project: Project) -> None:
+    (project.folder / "file").unlink()
+    assert project.readygate("run", "--out", "elsewhere").code == 1
+    assert project.readygate("report", "elsewhere").code == 1
+    assert project.readygate("report", "elsewhere/results.json", "--profile", "launch", "--language", "ru").code == 1
+
+
+def test_incomplete(project: Project) -> None:
+    project.write("inventory.yml", INVENTORY.format(folder="").replace("local://", "docker://no-such-container"))
+    assert project.readygate("run").code == 3
+    assert project.readygate("report").code == 3
+
+
+def test_a_plan_names_each_expectation_with_its_line_and_who_verifies_it(project: Project) -> None:
+    ended = project.readygate("plan")
+    assert ended.code == 0
+    heading, *rows = ended.stdout.splitlines()
+    assert heading.split()[:3] == ["CHECK", "TARGET", "SEVERITY"]
+    assert [row.split()[0] for row in rows] == ["file.exists", "file.size"]
+    assert all("inventory.yml:2" in row and "suites/test_" in row for row in rows)
+    as_json = json.loads(project.readygate("plan", "--json").stdout)
+    assert [row["check"] for row in as_json] == ["file.exists", "file.size"]
+
+
+def test_a_plan_with_a_hole_is_incomplete(project: Project) -> None:
+    text = (project.folder / "inventory.yml").read_text()
+    project.write("inventory.yml", text + "x-payments: {kaspi: true}\n")
+    ended = project.readygate("plan")
+    assert ended.code == 3
+    assert "1 of 3 expectations have no suite" in ended.stdout
+    assert not (project.folder / "readygate-out").exists()
+
+
+def test_lint_counts_what_is_declared(project: Project) -> None:
+    ended = project.readygate("lint")
+    assert (ended.code, ended.stdout) == (0, "inventory.yml: 2 expectations, all well-formed\n")
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "lint"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--inventory", "missing.yml"], "missing.yml: does not exist; run `readygate init` to write one, or name"),
+        (["--inventory", "."], ".: is a directory; name the inventory file in it"),
+        (
+            ["--env", "nowhere"],
+            "inventory.yml environments: no environment is called 'nowhere'; add it, or leave out",
+        ),
+    ],
+)
+def test_an_inventory_that_can_not_be_used_is_one_line(
+    project: Project, command: str, arguments: list[str], said: str
+) -> None:
+    ended = project.readygate(command, *arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(said)
+    assert not (project.folder / "readygate-out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "releese"], "no report profile is called 'releese'; did you mean 'release'?"),
+        (["report", "nowhere"], "nowhere: no such file or directory; run `readygate run` first"),
+        (["plan", "--", "-k", "x"], "only `readygate run` takes arguments for pytest after --"),
+        (["demo", "--break", "stale-backupp"], "no fault is called 'stale-backupp'; did you mean 'stale-backup'?"),
+        (["run", "--out", "file"], "file: can't be written to: file exists; name another folder"),
+        (["init", "file"], "file/inventory.yml: can't be written: "),
+        (["run", "--", "--collect-only"], "pytest ran nothing, so nothing was judged; "),
+        (["run", "--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["run", "--no-such-option"], "readygate: error: unrecognized arguments: --no-such-option"),
+        (["rnu"], "readygate: error: argument COMMAND: invalid choice: 'rnu'"),
+        ([], "readygate: error: the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(project: Project, arguments: list[str], said: str) -> None:
+    ended = project.readygate(*arguments)
+    assert ended.code == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert not (project.folder / "readygate-out").exists()
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (
+            "question: May it?\nblock_on: [blocker]\n",
+            ":2:1 block_on: unknown key 'block_on'; did you mean 'blocks_on'?",
+        ),
+        ("blocks_on: [blocker]\n", ":1:1 question: 'question' is missing; add it: "),
+        ("question: May it?\nblocks_on: [high]\n", ":2:13 blocks_on[0]: 'high' is not known here; write 'blocker', "),
+        ("question: [\n", ":1:"),
+        ("", "is empty"),
+    ],
+)
+def test_a_broken_profile_is_told_with_its_line(project: Project, profile: str, said: str) -> None:
+    project.write("reports/ours.yml", profile)
+    ended = project.readygate("run", "ours")
+    assert ended.code == 2
+    assert "reports/ours.yml" in ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a results file"),
+        ("{", "not a results file"),
+        ("[]", "schema version None"),
+        ('{"schema_version": 99}', "schema version 99; this Readygate reads 1"),
+        ('{"schema_version": 1, "run_id": 7}', "run_id: "),
+    ],
+)
+def test_a_results_file_that_can_not_be_read_is_one_line(project: Project, text: str, said: str) -> None:
+    project.write("readygate-out/results.json", text)
+    ended = project.readygate("report")
+    assert (ended.code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("readygate-out/results.json: ")
+    assert said in line
+
+
+# Ending early.
+
+
+def serving(project: Project) -> Path:
+    """An environment that serves, and a suite that takes its time; returns where `down` leaves a note."""
+    text = (project.folder / "inventory.yml").read_text()
+    project.write(
+        "inventory.yml",
+        text + "x-slow: {thing: 1}\nlifecycle: {up: echo $READYGATE_SCRATCH > scratch; "
+        "exec sleep 300, down: touch down, ready: {command: test -s scratch}}\n",
+    )
+    project.write(
+        "suites/test_zzz.py",
+        """
+        import pathlib, time, pytest
+
+        @pytest.mark.check("slow.thing", each="x-slow.thing")
+        def test_slow(expected):
+            pathlib.Path("begun").touch()
+            time.sleep(60)
+            assert expected
+        """,
+    )
+    return project.folder / "down"
+
+
+def begun(project: Project, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "readygate", "run"],
+        cwd=project.folder,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not (project.folder / "begun").exists() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return running
+
+
+def test_ctrl_c_keeps_what_was_seen_cleans_up_and_is_never_go(project: Project) -> None:
+    down = serving(project)
+    running = begun(project)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does it, to all in the foreground
+    _, complaint = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in complaint
+    assert down.exists()
+    assert not Path((project.folder / "scratch").read_text().strip()).exists()
+    run = json.loads((project.folder / "readygate-out" / "results.json").read_text())
+    assert (run["state"], run["verdict"]["word"]) == ("interrupted", "INCOMPLETE")
+    assert {each["check"]: each["outcome"] for each in run["results"]}["file.size"] == "passed"
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "schema", "lint"])
+def test_a_reader_that_goes_away_is_no_traceback_and_no_go(project: Project, command: str) -> None:
+    (project.folder / "file").unlink()
+    done = subprocess.run(
+        ["sh", "-c", f"{{ {sys.executable} -m readygate {command}; echo $? >code; }} | true"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert int((project.folder / "code").read_text()) != ExitCode.GO
+
+
+def test_a_bug_of_ours_is_one_line_and_a_log_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    REDACTOR.add("canary-of-the-log", "PAY_TOKEN")
+    code = _internal_error("Traceback (most recent call last):\nRuntimeError: no canary-of-the-log")
+    said = capsys.readouterr().err
+    assert code == ExitCode.INTERNAL
+    assert "readygate: internal error, a bug of ours: RuntimeError: no [redacted PAY_TOKEN]" in said
+    (log,) = re.findall(r"the details are in (\S+);", said)
+    text = Path(log).read_text()
+    Path(log).unlink()
+    assert "Traceback" in text
+    assert "canary-of-the-log" not in text
+
+
+# At once.
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_answers_at_once(arguments: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "readygate", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "readygate" in imported
+    assert not imported & {"pydantic", "pytest", "yaml", "testinfra", "requests", "locust", "gevent", "matplotlib"}
+
+
+# Starting.
+
+
+def test_init_writes_what_is_missing_and_never_overwrites(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("reports/release.yml", "question: Ours?\n")
+    ended = project.readygate("init")
+    assert ended.code == 0
+    assert "kept     reports/release.yml" in ended.stdout
+    assert (tmp_path / "reports" / "release.yml").read_text() == "question: Ours?\n"
+    for name in ("inventory.yml", "suites/test_tls.py", "reports/nightly.yml", "templates/report.html.j2"):
+        assert (tmp_path / name).is_file()
+    assert "written" not in project.readygate("init").stdout
+
+
+def test_init_diff_shows_what_has_moved_and_nothing_else(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.readygate("init")
+    assert project.readygate("init", "--diff").stdout == ""
+    project.write("reports/release.yml", "question: Ours?\n")
+    diff = project.readygate("init", "--diff").stdout
+    assert diff.startswith("--- yours/reports/release.yml\n+++ shipped/reports/release.yml\n")
+    assert "-question: Ours?" in diff
+
+
+def test_what_init_writes_is_go(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.readygate("init")
+    ended = project.readygate("run")
+    assert (ended.code, ended.word) == (0, "GO"), ended.stdout

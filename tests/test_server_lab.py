@@ -1,0 +1,232 @@
+"""What takes a real server to show: jobs that ran, updates that wait, clocks, keys, and who may look at all that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import testinfra
+
+from readygate.areas.hardening import baseline
+from readygate.errors import CouldNotLook
+from tests.lab.docker import docker
+from tests.lab.host import Lab, Target
+from tests.server_checks import held_on, reasons_on
+
+
+def as_root(target: Target) -> Any:
+    return testinfra.get_host(target.hostspec, sudo=True)
+
+
+def as_deploy(target: Target) -> Any:
+    return testinfra.get_host(target.hostspec)
+
+
+# Jobs.
+
+# Cron runs these when it starts, if it doesn't find the mark that it has run them since the boot.
+JOBS_OF_CRON = """
+set -eu
+printf '@reboot root /bin/true sound\n@reboot root /bin/false broken\n' > /etc/cron.d/jobs
+{options}
+rm -f /run/crond.reboot
+systemctl restart cron
+until [ "$(journalctl -t CRON | grep -c 'CMD (/bin')" = 2 ] && ! pgrep -x 'true|false'; do sleep 0.05; done
+sleep 0.2
+"""
+
+
+def test_a_job_of_cron_holds_by_how_it_ended(fresh_host: Target) -> None:
+    fresh_host.run(JOBS_OF_CRON.format(options="echo EXTRA_OPTS=\"'-L 5'\" >> /etc/default/cron"))
+    host = as_root(fresh_host)
+    declared = {"last_ran": "1h", "ended_well": True}
+    assert all(held_on(host, cron={"/bin/true sound": declared}).values())
+    assert held_on(host, cron={"/bin/false broken": declared}) == {"cron.last_ran": True, "cron.ended_well": False}
+    assert not held_on(host, cron={"shop-backup": {"last_ran": "1h"}})["cron.last_ran"]
+
+
+def test_how_a_job_ended_is_not_known_where_cron_logs_no_failures(fresh_host: Target) -> None:
+    fresh_host.run(JOBS_OF_CRON.format(options=":"))
+    with pytest.raises(CouldNotLook, match="logs no job that fails"):
+        held_on(as_root(fresh_host), cron={"/bin/true sound": {"ended_well": True}})
+
+
+TIMERS = """
+set -eu
+cd /etc/systemd/system
+for job in true false; do
+    printf '[Timer]\nOnBootSec=1s\nOnCalendar=daily\n' > $job.timer
+    printf '[Service]\nType=oneshot\nExecStart=/bin/%s\n' $job > $job.service
+done
+systemctl daemon-reload
+systemctl start true.timer false.timer
+until [ "$(systemctl show --property=ExecMainExitTimestamp true.service false.service | grep -c UTC)" = 2 ]; do
+    sleep 0.05
+done
+"""
+
+
+def test_a_timer_holds_by_how_its_job_ended(fresh_host: Target) -> None:
+    fresh_host.run(TIMERS)
+    declared = {"scheduled": True, "schedule": "daily", "next_run": "25h", "last_ran": "1h", "ended_well": True}
+    assert all(held_on(as_root(fresh_host), timers={"true": declared}).values())
+    holds = held_on(as_root(fresh_host), timers={"false.timer": declared})
+    assert {check for check, held in holds.items() if not held} == {"timer.ended_well"}
+
+
+def test_a_timer_that_has_not_elapsed_has_not_run(sound_host: Target) -> None:
+    declared = {"last_ran": "1d", "ended_well": True}
+    assert not any(held_on(as_root(sound_host), timers={"certbot": declared}).values())
+    absent = {"scheduled": True, "schedule": "!= daily", "next_run": "1d", "last_ran": "1d", "ended_well": True}
+    assert not any(held_on(as_root(sound_host), timers={"no-such-timer": absent}).values())
+
+
+# Updates. A repository of one package, as apt takes it from a folder.
+
+REPOSITORY = r"""
+set -eu
+mkdir -p /srv/shop/repo; cd /srv/shop/repo
+build() {
+    mkdir -p "$1/DEBIAN"
+    printf 'Package: %s\nVersion: %s\n' "$2" "$3" > "$1/DEBIAN/control"
+    printf 'Architecture: all\nMaintainer: lab\nDescription: lab\n' >> "$1/DEBIAN/control"
+    dpkg-deb --build "$1" "$2_$3.deb" >/dev/null
+}
+offer() {
+    cat "$1/DEBIAN/control"
+    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$2" "$(stat -c %s "$2")" "$(sha256sum "$2" | cut -d ' ' -f 1)"
+}
+build old lab-tool 1.0; dpkg --install lab-tool_1.0.deb >/dev/null
+build new lab-tool 1.1
+offer new lab-tool_1.1.deb > Packages
+printf 'Label: Debian-Security\nSuite: stable-security\n' > Release
+printf 'SHA256:\n %s %s Packages\n' "$(sha256sum Packages | cut -d ' ' -f 1)" "$(stat -c %s Packages)" >> Release
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'deb [trusted=yes] file:/srv/shop/repo ./' > /etc/apt/sources.list
+apt-get -q update
+"""
+
+
+def test_updates_hold_once_they_are_installed(fresh_host: Target) -> None:
+    host = as_root(fresh_host)
+    declared = {"security": 0, "pending": 0}
+    with pytest.raises(CouldNotLook, match="no lists of packages"):
+        held_on(host, updates=declared)
+    fresh_host.run(REPOSITORY)
+    reasons = reasons_on(as_root(fresh_host), updates=declared | {"lists_age": "1h"})
+    assert "waiting are lab-tool" in reasons["updates.security"]
+    assert reasons["updates.pending"]
+    assert not reasons["updates.lists_age"]
+    fresh_host.run("dpkg --install /srv/shop/repo/lab-tool_1.1.deb")
+    assert all(held_on(as_root(fresh_host), updates=declared).values())
+
+
+def test_a_server_that_has_not_asked_for_updates_for_a_week_knows_of_none(fresh_host: Target) -> None:
+    fresh_host.run(f"{REPOSITORY}\nfind /var/lib/apt/lists /var/cache/apt -exec touch -d '9 days ago' {{}} +")
+    assert not held_on(as_root(fresh_host), updates={"lists_age": "2d"})["updates.lists_age"]
+    with pytest.raises(CouldNotLook, match="last asked for updates 9d ago"):
+        held_on(as_root(fresh_host), updates={"security": 0})
+
+
+# The clock.
+
+
+def test_a_clock_holds_that_follows_another_than_itself(lab: Lab, fresh_host: Target) -> None:
+    declared = {"synchronised": True, "drift": "1s"}
+    reasons = reasons_on(as_root(fresh_host), clock=declared)
+    assert reasons["clock.synchronised"].startswith("it follows no clock but its own")
+    assert reasons["clock.drift"]
+    with lab.boot("time") as source:
+        source.run(
+            "printf 'local stratum 3\nallow all\n' > /etc/chrony/chrony.conf; systemctl restart chrony; ufw disable"
+        )
+        fresh_host.run(
+            f"printf 'server {source.address} iburst minpoll -4 maxpoll -4\ncmdport 0\n' > /etc/chrony/chrony.conf; "
+            "systemctl restart chrony; chronyc -n waitsync 60 0 0 0.1"
+        )
+        assert all(held_on(as_root(fresh_host), clock=declared).values())
+        assert not held_on(as_root(fresh_host), clock={"drift": "1us"})["clock.drift"]
+
+
+# Keys, and who may look.
+
+
+def test_a_key_that_opens_an_account_is_known_by_its_fingerprint(sound_host: Target) -> None:
+    fingerprint = sound_host.run("ssh-keygen -lf /etc/ssh/authorized_keys.lab").stdout.split()[1]
+    host = as_root(sound_host)
+    assert held_on(host, users={"deploy": {"authorised_keys": [fingerprint]}})["user.authorised_keys"]
+    assert not held_on(host, users={"deploy": {"authorised_keys": ["SHA256:other"]}})["user.authorised_keys"]
+    assert not held_on(host, users={"nobody-there": {"authorised_keys": {"lacks": ["x"]}}})["user.authorised_keys"]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"cron": {"certbot": {"scheduled": False}}},
+        {"sshd": {"PermitRootLogin": "no"}},
+        {"users": {"shop": {"sudo_rules": 0}}},
+        {"users": {"shop": {"password_login": False}}},
+        {"open_accounts": 0},
+        {"nginx": {"config": "invalid"}},
+        {"permissions": {"world_writable": 0, "under": ["/etc"]}},
+        {"processes": {"nginx": {"open_files": "50%"}}},
+        {"logs": {"cron": {"unit": "cron", "errors": 0}}},
+        {"logs": {"cron": {"unit": "cron", "age": "1d"}}},
+        {"cron": {"shop-backup": {"last_ran": "1d"}}},
+    ],
+    ids=lambda declared: next(iter(declared)),
+)
+def test_what_takes_root_is_not_guessed_without(sound_host: Target, declared: dict[str, Any]) -> None:
+    held_on(as_root(sound_host), **declared)
+    with pytest.raises(CouldNotLook):
+        held_on(as_deploy(sound_host), **declared)
+
+
+# Logs of units, and services without systemd.
+
+
+def test_the_journal_of_a_unit_is_a_log(sound_host: Target) -> None:
+    declared = {"unit": "cron", "age": "1h", "contains": {"[Ss]tarted": True}}
+    assert all(held_on(as_root(sound_host), logs={"cron": declared}).values())
+    assert not any(held_on(as_root(sound_host), logs={"x": declared | {"unit": "no-such-unit"}}).values())
+
+
+def test_rotation_is_known_once_logrotate_has_run(fresh_host: Target) -> None:
+    log = {"/var/log/nginx/access.log": {"rotated": "2d"}}
+    assert not held_on(as_root(fresh_host), logs=log)["log.rotated"]
+    fresh_host.run("logrotate /etc/logrotate.conf")
+    assert held_on(as_root(fresh_host), logs=log)["log.rotated"]
+
+
+def test_without_systemd_an_init_script_tells_of_its_service(lab: Lab) -> None:
+    declared = {"nginx": {"running": True, "enabled": True}}
+    with lab.refusing_host() as bare:
+        docker("exec", bare.container, "/etc/init.d/nginx", "start")
+        host = testinfra.get_host(f"docker://{bare.container}")
+        assert all(held_on(host, services=declared).values())
+        assert not held_on(host, services={"nginx": {"restarts": 0}})["service.restarts"]
+        docker("exec", bare.container, "sh", "-c", "/etc/init.d/nginx stop; update-rc.d nginx remove")
+        assert not any(held_on(host, services=declared).values())
+
+
+# The baseline.
+
+ELSEWHERE = ["updates", "clock", "sysctl"]  # a container has the kernel and the clock of its machine
+
+
+def test_the_baseline_names_what_a_stock_server_lacks_until_it_is_mended(fresh_host: Target) -> None:
+    taken = {"name": "linux", "without": ELSEWHERE}
+    reasons = reasons_on(as_root(fresh_host), baseline=taken)
+    assert len(reasons) >= 10
+    assert {check for check, why in reasons.items() if why} == {"server.sshd"}
+    mend = "X11Forwarding no\nMACs -umac-64@openssh.com\n"
+    fresh_host.run(f"printf '{mend}' > /etc/ssh/sshd_config.d/00-hardened.conf")
+    assert not any(reasons_on(as_root(fresh_host), baseline=taken).values())
+    fresh_host.run("useradd --non-unique --uid 0 toor; chmod 0644 /etc/shadow")
+    broken = {check for check, why in reasons_on(as_root(fresh_host), baseline=taken).items() if why}
+    assert broken == {"server.superusers", "file.mode"}
+
+
+def test_every_line_of_the_baseline_that_was_left_out_above_can_be_looked_at(sound_host: Target) -> None:
+    assert set(ELSEWHERE) < set(baseline("linux"))
+    held_on(as_root(sound_host), sysctl=dict(baseline("linux")["sysctl"]))

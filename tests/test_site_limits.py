@@ -1,0 +1,202 @@
+"""Rate limits, run into on nginx and on services that count as the guides do, rightly and wrongly."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from readygate.areas.rate_limit import RateLimit
+from readygate.errors import CouldNotLook
+from tests.projects import Project
+from tests.web import failing, nginx, reply, web_server
+
+ALL = {"rate_limit.rate", "rate_limit.burst", "rate_limit.answers", "rate_limit.retry_after", "rate_limit.recovers"}
+
+
+@dataclass
+class Limiter:
+    """Counts in a window that slides, a member of a sorted set for each request, as one does with Redis.
+
+    `member` names a request in the set; two of one name count once.
+    """
+
+    requests: int
+    window_s: float
+    member: Callable[[], object]
+    entries: dict[object, float] = field(default_factory=dict)
+    lock: Any = field(default_factory=threading.Lock)
+
+    def lets_in(self) -> bool:
+        with self.lock:
+            now = time.time()
+            self.entries = {each: at for each, at in self.entries.items() if at > now - self.window_s}
+            if len(self.entries) >= self.requests:
+                return False
+            self.entries[self.member()] = now
+            return True
+
+
+def by_number() -> Callable[[], object]:
+    """Each request is a member of its own."""
+    count = itertools.count()
+    return lambda: next(count)
+
+
+def by_second() -> object:
+    """All requests of a second are one member: the mistake of traps T8 and T9."""
+    return int(time.time())
+
+
+def service(limiter: Limiter, **refusal: Any) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answers what the limiter lets in, 401 to a login; the rest gets `refusal`."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        if limiter.lets_in():
+            reply(request, 401 if "auth" in request.path else 200)
+        else:
+            reply(request, **refusal)
+
+    return answer
+
+
+def declared(port: int, **limit: Any) -> dict[str, Any]:
+    return {"url": f"http://127.0.0.1:{port}", "rate_limit": {"path": "/api/v1/ping", **limit}}
+
+
+LOGINS = {"path": "/api/v1/auth/login", "method": "POST", "send_json": {"user": "nobody"}, "rate": "5/h"}
+SOUND = {"status": 429, "Retry_After": "2"}
+
+
+def test_a_limit_that_counts_rightly_meets_everything() -> None:
+    with web_server(service(Limiter(5, 1, by_number()), **SOUND)) as port:
+        rules = {"rate": "5/s", "burst": 4, "answers": 429, "retry_after": True, "recovers": True}
+        assert not failing("sites", declared(port, **rules))
+
+
+def test_t7_a_refusal_that_becomes_500_fails() -> None:
+    with web_server(service(Limiter(5, 3600, by_number()), status=500)) as port:
+        assert failing("sites", declared(port, **LOGINS, answers=429)) == {"rate_limit.answers"}
+
+
+def test_t8_twenty_logins_in_one_second_fail_a_limit_of_five_an_hour() -> None:
+    with web_server(service(Limiter(5, 3600, by_second), **SOUND)) as port:
+        limit = declared(port, **LOGINS, answers=429, at_most=20)
+        assert failing("sites", limit) == {"rate_limit.rate", "rate_limit.answers"}
+
+
+def test_t9_a_limit_that_can_never_fire_fails() -> None:
+    with web_server(service(Limiter(100, 60, by_second), **SOUND)) as port:
+        assert failing("sites", declared(port, rate="100/min", answers=429)) == {
+            "rate_limit.rate",
+            "rate_limit.answers",
+        }
+
+
+@pytest.mark.parametrize(
+    ("answer", "limit"),
+    [
+        (service(Limiter(5, 3600, by_number()), status=500), "{rate: 5/h, answers: 429}"),
+        (service(Limiter(5, 3600, by_second), status=429), "{rate: 5/h, at_most: 20}"),
+        (service(Limiter(100, 60, by_second), status=429), "{rate: 100/min}"),
+    ],
+    ids=["T7", "T8", "T9"],
+)
+def test_each_trap_ends_in_no_go(answer: Any, limit: str, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    with web_server(answer) as port:
+        limits = limit.replace("{", "{path: /api/v1/ping, ")
+        project.write(
+            "inventory.yml",
+            f'project: limits\nsites: {{api: {{url: "http://127.0.0.1:{port}", rate_limit: {limits}}}}}\n',
+        )
+        ended = project.readygate("run")
+    assert (ended.code, ended.word) == (1, "NO-GO"), ended.stdout
+
+
+ZONE = "limit_req_zone $binary_remote_addr zone=api:1m rate=60r/m;"
+PINGS = {"rate": "60/min", "burst": 5}
+
+
+def test_nginx_lets_a_burst_pass_and_refuses_the_rest(tmp_path: Path) -> None:
+    rules = "limit_req zone=api burst=5 nodelay; limit_req_status 429; root /nowhere;"
+    with nginx(tmp_path, rules, http=ZONE) as port:
+        assert not failing("sites", declared(port, **PINGS, answers=429, recovers=True))
+
+
+def test_nginx_refuses_with_503_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    with nginx(tmp_path, "limit_req zone=api burst=5 nodelay; root /nowhere;", http=ZONE) as port:
+        assert failing("sites", declared(port, **PINGS, answers=429, retry_after=True)) == {
+            "rate_limit.answers",
+            "rate_limit.retry_after",
+        }
+
+
+def test_nginx_with_a_smaller_burst_refuses_too_early(tmp_path: Path) -> None:
+    with nginx(tmp_path, "limit_req zone=api burst=2 nodelay; root /nowhere;", http=ZONE) as port:
+        assert failing("sites", declared(port, **PINGS, answers=503)) == {"rate_limit.burst"}
+
+
+def test_a_location_that_only_returns_is_not_limited_at_all(tmp_path: Path) -> None:
+    with nginx(tmp_path, "limit_req zone=api burst=5 nodelay; return 200;", http=ZONE) as port:
+        assert failing("sites", declared(port, **PINGS)) == {"rate_limit.rate"}
+
+
+def test_a_limit_that_never_forgets_does_not_recover() -> None:
+    with web_server(service(Limiter(5, 3600, by_number()), **SOUND)) as port:
+        assert failing("sites", declared(port, rate="5/s", answers=429, recovers=True)) == {"rate_limit.recovers"}
+
+
+def test_no_more_is_sent_than_is_allowed() -> None:
+    asked: dict[str, int] = defaultdict(int)
+
+    def count(request: BaseHTTPRequestHandler) -> None:
+        asked[request.path] += 1
+        reply(request)
+
+    with web_server(count) as port:
+        failing("sites", declared(port, rate="5/h", answers=429, at_most=7))
+    assert asked == {"/api/v1/ping": 7}
+
+
+def test_a_limit_that_is_used_up_already_is_not_a_verdict() -> None:
+    with (
+        web_server(lambda request: reply(request, 429)) as port,
+        pytest.raises(CouldNotLook, match=r"earlier run may not be over"),
+    ):
+        failing("sites", declared(port, rate="5/h", answers=429))
+
+
+def test_too_slow_to_reach_the_limit_is_not_a_pass() -> None:
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.1)
+        reply(request)
+
+    with web_server(slow) as port, pytest.raises(CouldNotLook, match="too few to run into 60/min"):
+        failing("sites", declared(port, rate="60/min", burst=5, within="300ms"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"rate": "100/min", "at_most": 100}, "write at_most: 101 or more"),
+        ({"rate": "5/h", "recovers": True}, "leave `recovers` out"),
+        ({"rate": "5000/min"}, "declare a path with a lower limit"),
+        ({"rate": "lots"}, "is not a rate"),
+        ({"rate": ">5/min"}, "write e.g. rate: 60/min"),
+        ({"rate": "5/min", "path": "ping"}, "pattern"),
+    ],
+)
+def test_a_limit_that_cannot_be_run_into_is_refused(limit: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        RateLimit.model_validate({"path": "/ping", **limit})

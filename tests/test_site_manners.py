@@ -1,0 +1,316 @@
+"""What a site must not give away or let in, shown on sound sites and on ones with a single flaw each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from readygate.areas.metrics_text import metric_names
+from readygate.areas.sites import Site
+from readygate.errors import CouldNotLook
+from tests.web import Answer, failing, nginx, reply, web_server
+
+APP = "https://app.example"
+ADMIN = "https://admin.example"
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def failed(answer: Answer, **declared: Any) -> set[str]:
+    with web_server(answer) as port:
+        return failing("sites", {"url": f"http://127.0.0.1:{port}", "timeout": "5s", **declared})
+
+
+def at(path: str = "/api", **endpoint: Any) -> dict[str, Any]:
+    return {"endpoints": {path: endpoint}}
+
+
+def always(status: int = 200, body: bytes = b"hello", **headers: str) -> Answer:
+    return lambda request: reply(request, status, body, **headers)
+
+
+def test_headers_on_errors_are_those_of_a_page_that_is_not_there(tmp_path: Path) -> None:
+    declared = {"headers": {"X-Frame-Options": "DENY"}, "headers_on_errors": {"X-Frame-Options": "DENY"}}
+    (tmp_path / "index.html").write_text("home")
+    for end, expected in (("always", set()), ("", {"site.headers_on_errors"})):
+        with nginx(tmp_path, f"root {tmp_path}; add_header X-Frame-Options DENY {end};") as port:
+            assert failing("sites", {"url": f"http://127.0.0.1:{port}", **declared}) == expected
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<p>You're seeing this error because you have <code>DEBUG = True</code> in your settings</p>",
+        b"<pre>Traceback (most recent call last):\n  File</pre>",
+        b"Error: x\n    at next (/srv/app/node_modules/express/lib/router/index.js:280:10)",
+        b"java.lang.NullPointerException\n\tat com.shop.Order.total(Order.java:42)",
+        b"goroutine 7 [running]:\nmain.handler",
+    ],
+)
+def test_a_stack_trace_on_an_error_page_is_seen(page: bytes) -> None:
+    assert failed(always(500, page), shows_debug=False) == {"site.shows_debug"}
+
+
+def test_a_plain_error_page_shows_no_debug() -> None:
+    assert not failed(always(500, b"<h1>Something went wrong</h1> We look at it. "), shows_debug=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/.git/HEAD", b"ref: refs/heads/main\n"),
+        ("/.env", b"# shop\nDATABASE_URL=postgres://\n"),
+        ("/backup.sql", b"--\n-- PostgreSQL database dump\n"),
+        ("/backup.zip", b"PK\x03\x04rest"),
+        ("/phpinfo.php", b"<title>PHP 8.2 - phpinfo()</title>"),
+        ("/debug/pprof/", b"<title>/debug/pprof/</title>"),
+    ],
+)
+def test_what_was_left_lying_about_is_found(path: str, content: bytes) -> None:
+    def careless(request: BaseHTTPRequestHandler) -> None:
+        reply(request, *((200, content) if request.path == path else (404, b"")))
+
+    assert failed(careless, exposes_files=False) == {"site.exposes_files"}
+    assert not failed(always(404), exposes_files=False)
+
+
+def test_a_site_that_shows_one_page_for_everything_exposes_and_hides_well() -> None:
+    page = always(body=b"<!doctype html><script src=/app.js></script>")
+    assert not failed(page, exposes_files=False, hides=["/.git/config", "/metrics"])
+
+
+def test_a_hidden_path_that_is_served_fails(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("[core]\n")
+    declared = {"hides": ["/.git/config", "/metrics"], "exposes_files": False}
+    for rule, expected in (("location ~ /\\. { deny all; }", set()), ("", {"site.hides", "site.exposes_files"})):
+        with nginx(tmp_path, f"root {tmp_path}; {rule}") as port:
+            assert failing("sites", {"url": f"http://127.0.0.1:{port}", **declared}) == expected
+
+
+def test_requests_for_another_host_have_to_be_refused() -> None:
+    def careful(request: BaseHTTPRequestHandler) -> None:
+        reply(request, 200 if request.headers["Host"].startswith("127.0.0.1") else 400)
+
+    assert not failed(careful, refuses_other_hosts=True)
+    assert failed(always(), refuses_other_hosts=True) == {"site.refuses_other_hosts"}
+    assert failed(always(404), refuses_other_hosts=True) == {"site.refuses_other_hosts"}
+
+
+def cors(lets_in: Callable[[str], str | None], **more: str) -> Answer:
+    """A service with CORS: `lets_in` gives what to answer to an origin."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        allowed = lets_in(request.headers.get("Origin", ""))
+        headers = {"Access_Control_Allow_Origin": allowed} if allowed else {}
+        reply(request, **headers, **(more if request.command == "OPTIONS" else {}))
+
+    return answer
+
+
+def listed(origin: str) -> str | None:
+    return origin if origin in (APP, ADMIN) else None
+
+
+RIGHT = {
+    "Access_Control_Allow_Methods": "GET, POST,PUT, DELETE",
+    "Access_Control_Allow_Headers": "Accept, authorization, Content-Type",
+    "Access_Control_Max_Age": "43200",
+    "Access_Control_Allow_Credentials": "true",
+}
+DECLARED = {
+    "origins": [APP, ADMIN],
+    "any_origin": False,
+    "methods": ["GET", "POST", "PUT", "DELETE"],
+    "headers": ["Authorization", "Content-Type"],
+    "max_age": "12h",
+    "credentials": True,
+}
+
+
+def test_cors_as_declared_is_sound() -> None:
+    assert not failed(cors(listed, **RIGHT), cors=DECLARED)
+
+
+@pytest.mark.parametrize(
+    "lets_in",
+    [
+        lambda origin: origin or None,
+        lambda origin: "*",
+        lambda origin: origin if origin.endswith("app.example") or origin == ADMIN else None,
+        lambda origin: origin if origin.startswith(APP) or origin == ADMIN else None,
+        lambda origin: origin if origin == "null" else listed(origin),
+    ],
+    ids=["reflected", "everybody", "any that ends so", "any that begins so", "null"],
+)
+def test_an_origin_that_nobody_declared_is_found(lets_in: Callable[[str], str | None]) -> None:
+    assert failed(cors(lets_in, **RIGHT), cors=DECLARED) == {"cors.origins", "cors.any_origin"}
+
+
+def test_an_origin_that_is_shut_out_fails() -> None:
+    assert failed(cors(lambda origin: APP if origin == APP else None, **RIGHT), cors=DECLARED) == {"cors.origins"}
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "check"),
+    [
+        ("Access_Control_Allow_Methods", "GET, POST, PUT, DELETE, PATCH", "cors.methods"),
+        ("Access_Control_Allow_Headers", "Content-Type", "cors.headers"),
+        ("Access_Control_Max_Age", "600", "cors.max_age"),
+        ("Access_Control_Allow_Credentials", "false", "cors.credentials"),
+    ],
+)
+def test_a_preflight_that_allows_something_else_fails(header: str, value: str, check: str) -> None:
+    assert failed(cors(listed, **RIGHT | {header: value}), cors=DECLARED) == {check}
+
+
+def test_no_answer_to_a_preflight_allows_nothing() -> None:
+    missing = failed(cors(listed), cors=DECLARED)
+    assert missing == {"cors.methods", "cors.headers", "cors.max_age", "cors.credentials"}
+
+
+def test_strangers_are_turned_away_only_where_the_service_asks_for_a_login() -> None:
+    def guarded(request: BaseHTTPRequestHandler) -> None:
+        reply(request, 200 if request.headers["Authorization"] else 401)
+
+    endpoint = at(status=200, needs_login=True, request_headers={"Authorization": "Bearer t"})
+    assert not failed(guarded, **endpoint)
+    assert failed(always(), **endpoint) == {"http.needs_login"}
+
+
+def test_a_login_that_everybody_knows_is_found() -> None:
+    def with_password(password: str) -> Answer:
+        token = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
+        return lambda request: reply(request, 200 if request.headers["Authorization"] == token else 401)
+
+    assert not failed(with_password("Yb3-own"), **at(default_logins=False))
+    assert failed(with_password("admin"), **at(default_logins=False)) == {"http.default_logins"}
+    assert failed(always(), **at(default_logins=False)) == {"http.default_logins"}
+
+
+def test_methods_that_are_served_are_not_refused(tmp_path: Path) -> None:
+    declared = {"refuses_methods": ["DELETE", "TRACE"]}
+    for rule, expected in (("limit_except GET { deny all; }", set()), ("", {"http.refuses_methods"})):
+        with nginx(tmp_path, f"location / {{ {rule} proxy_pass http://127.0.0.1:1/; }}") as port:
+            site = {"url": f"http://127.0.0.1:{port}", **at(**declared)}
+            assert failing("sites", site) == expected
+
+
+@pytest.mark.parametrize(("configured", "sound"), [("10m", True), ("1m", False), ("20m", False), ("0", False)])
+def test_body_limit_is_what_nginx_has(configured: str, sound: bool, tmp_path: Path) -> None:
+    rules = f"client_max_body_size {configured}; location / {{ proxy_pass http://127.0.0.1:1/; }}"
+    with nginx(tmp_path, rules) as port:
+        site = {"url": f"http://127.0.0.1:{port}", **at(body_limit="10M", method="POST")}
+        assert failing("sites", site) == (set() if sound else {"http.body_limit"})
+
+
+def test_a_body_limit_behind_a_login_was_not_seen() -> None:
+    with pytest.raises(CouldNotLook, match="answers 401 before it looks at the size"):
+        failed(always(401), **at(body_limit="10M", method="POST"))
+
+
+def test_websocket_opens_only_where_the_key_is_answered() -> None:
+    def upgrading(request: BaseHTTPRequestHandler) -> None:
+        digest = hashlib.sha1((request.headers["Sec-WebSocket-Key"] + GUID).encode()).digest()
+        request.send_response(101)
+        request.send_header("Upgrade", "websocket")
+        request.send_header("Connection", "Upgrade")
+        request.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
+        request.end_headers()
+
+    assert not failed(upgrading, **at(websocket=True))
+    assert failed(always(101), **at(websocket=True)) == {"http.websocket"}
+    assert failed(always(), **at(websocket=True)) == {"http.websocket"}
+
+
+def test_cookies_are_judged_by_their_attributes() -> None:
+    declared = at(cookies={"session": {"contains": ["Secure", "HttpOnly", "SameSite=Lax"]}})
+    sound = always(Set_Cookie="session=abc; path=/; secure; httponly; samesite=lax")
+    assert not failed(sound, **declared)
+    assert failed(always(Set_Cookie="session=abc; HttpOnly; SameSite=Lax"), **declared) == {"http.cookies"}
+    assert failed(always(Set_Cookie="other=abc; Secure"), **declared) == {"http.cookies"}
+
+
+METRICS = b'# TYPE http_requests_total counter\nhttp_requests_total{code="200",path="/a,}b"} 1.5e+03\nup 1 1700000000\n'
+
+
+def test_metrics_have_to_be_readable_for_prometheus() -> None:
+    declared = at(metrics={"contains": ["http_requests_total"]})
+    assert not failed(always(body=METRICS), **declared)
+    assert failed(always(body=b"up 1\n"), **declared) == {"http.metrics"}
+    assert failed(always(body=METRICS + b"oops {\n"), **declared) == {"http.metrics"}
+    assert failed(always(body=b"<html>"), **declared) == {"http.metrics"}
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment", 'a{b="c} 1', "a b", "1a 1", "a{} 1 2 3"])
+def test_what_prometheus_could_not_read_has_no_names(text: str) -> None:
+    assert metric_names(text) is None
+
+
+def test_percentiles_are_by_the_nearest_rank() -> None:
+    import time
+
+    count = iter(range(1000))
+
+    def seldom_slow(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.2 if next(count) % 10 == 0 else 0)
+        reply(request)
+
+    assert not failed(seldom_slow, **at(samples=20, within="150ms", p95="5s"))
+    assert failed(seldom_slow, **at(samples=20, within="150ms", p95="150ms")) == {"http.p95"}
+    assert failed(seldom_slow, **at(samples=100, p95="150ms", p99="150ms")) == {"http.p95", "http.p99"}
+
+
+def test_one_node_with_the_old_release_is_found() -> None:
+    def release(version: str) -> Answer:
+        return always(body=json.dumps({"version": version}).encode())
+
+    with web_server(release("1.4.2")) as new, web_server(release("1.4.1")) as old, web_server(release("1.4.2")) as same:
+        declared = at(json={"version": "1.4.2"}, on_every_node={"version": "1.4.2"})
+        url = {"url": f"http://127.0.0.1:{new}", **declared}
+        nodes = [f"127.0.0.1:{port}" for port in (new, same)]
+        assert not failing("sites", url)
+        assert not failing("sites", {**url, "nodes": nodes})
+        assert failing("sites", {**url, "nodes": [*nodes, f"127.0.0.1:{old}"]}) == {"http.on_every_node"}
+    with pytest.raises(CouldNotLook, match="refuses the connection"):
+        failing("sites", {**url, "nodes": nodes})
+
+
+def test_cases_are_asked_one_by_one() -> None:
+    def adding(request: BaseHTTPRequestHandler) -> None:
+        numbers = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        reply(request, body=json.dumps({"sum": sum(numbers)}).encode())
+
+    def cases(**expected: Any) -> dict[str, Any]:
+        return at("adds up", path="/sum", method="POST", cases={"two": {"send_json": [1, 2], **expected}})
+
+    assert not failed(adding, **cases(status=200, json={"sum": 3}, body="~ ^.sum"))
+    assert failed(adding, **cases(status=201, json={"sum": 4}, body="~ total")) == {
+        "case.status",
+        "case.json",
+        "case.body",
+    }
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"hides": [".git"]}, "begin it with a slash"),
+        ({"shows_debug": False, "nodes": ["http://a"]}, "is not a node"),
+        ({"cors": {"origins": ["app.example"]}}, "is not an origin"),
+        ({"cors": {"methods": ["GET"]}}, "add `asks_as"),
+        (at(p95="1s"), "write samples: 20"),
+        (at(refuses_methods=["delete"]), "write it in capitals"),
+        (at(body_limit=["1M", "2M"]), "is not one size to try"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Site.model_validate({"url": "https://shop.example", **declared})
