@@ -126,7 +126,7 @@ def _chance(seed: int, slower: float) -> Outcome:
             add(counts, {bucket(exp(rnd.gauss(log(median), 0.5))): 1})
         seconds.append(Second(number, 100, 100, 0, 0, 1, 0, counts, counts))
     endpoints: dict[str, Endpoint] = {}
-    return Outcome("c", "", "open", "", tuple(range(60)), 1, (), "", "", tuple(seconds), endpoints, ())
+    return Outcome("c", "", "", "open", "", tuple(range(60)), 1, (), "", "", tuple(seconds), endpoints, ())
 
 
 def wrk(seconds: int) -> None:

@@ -63,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
         "                     [--shard K/N] [--wait TIME] [-- PYTEST_ARG ...]"
     )
 
+    watch = _command(commands, "watch", _watch, "look again and again, as after a switch of traffic")
+    watch.add_argument("profile", nargs="?", default="release", help="report profile in reports/ (default: release)")
+    watch.add_argument("--for", dest="lasting", metavar="TIME", default="5m", help="how long (default: 5m)")
+    watch.add_argument("--every", metavar="TIME", default="10s", help="from one look to the next (default: 10s)")
+    watch.add_argument(
+        "--tolerate", metavar="N", type=int, default=0, help="how many looks may be no GO (default: 0)"
+    )
+    _add_inventory(watch)
+    _add_out(watch)
+
     merge = _command(commands, "merge", _merge, "bring the results of several runs or shards to one verdict")
     merge.add_argument("results", nargs="+", type=Path, help="results.json of each, or its folder")
     merge.add_argument("--profile", help="judge by this profile instead of the runs' own")
@@ -174,6 +184,20 @@ def _run(arguments: argparse.Namespace) -> int:
         extra=arguments.pytest_args,
         shard=arguments.shard,
         wait_s=_seconds(arguments.wait),
+    )
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from readygate.running import watch
+
+    return watch(
+        arguments.inventory,
+        arguments.env,
+        arguments.profile,
+        arguments.out,
+        lasting_s=_seconds(arguments.lasting),
+        every_s=_seconds(arguments.every),
+        tolerate=arguments.tolerate,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHED, account, asked
+from readygate.announcing import announced_to
 from readygate.areas import FACTS, SECTIONS
 from readygate.binding import Check, leaves_of, read_docstring, read_mark
 from readygate.errors import CouldNotLook, UsageError
@@ -63,6 +64,7 @@ def engage(config: pytest.Config, path: Path) -> None:
     plugins = config.pluginmanager.get_plugins()
     session = next((each for each in plugins if isinstance(each, Session)), None) or _session(config, path)
     gate = session.gate = Gate(config, session)
+    gate.connect_early()
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(_fixtures(gate), "readygate-fixtures")
 
@@ -105,8 +107,14 @@ class Gate:
         self.verdict: Verdict | None = None
         self.run: Run | None = None
         self._cleanup = ExitStack()
-        self._cleanup.enter_context(_exported(self.inventory.variables))
+        self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
+
+    def connect_early(self) -> None:
+        """Begin to connect while pytest collects, to servers that aren't first to be brought up."""
+        asks_ahead = self.config.getoption("ahead") and not self.config.option.collectonly and not self.is_worker
+        if asks_ahead and self.inventory.lifecycle is None and not self.config.getoption("numprocesses", None):
+            self.hosts.connect(self.inventory.entries.get("servers", {}))
 
     # Collecting: which test answers for which leaf.
 
@@ -330,6 +338,8 @@ class Gate:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter._tw._file = redacting_stream(reporter._tw._file, REDACTOR)
+            if not self.is_worker:
+                self._cleanup.enter_context(announced_to(lambda line: _write(reporter, line)))
 
     def pytest_unconfigure(self) -> None:
         self._cleanup.close()
@@ -345,6 +355,11 @@ def _exported(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _write(reporter: Any, line: str) -> None:
+    reporter.ensure_newline()  # after the dots of the tests so far
+    reporter.write_line(line)
 
 
 def _param(item: pytest.Item, name: str) -> Any:

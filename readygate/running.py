@@ -92,6 +92,49 @@ def run(
     return judged.exit_code
 
 
+def watch(
+    path: Path,
+    environment: str | None,
+    profile: str,
+    out: Path,
+    *,
+    lasting_s: float,
+    every_s: float,
+    tolerate: int,
+) -> int:
+    """Look again and again for `lasting_s`, as after a switch of traffic; returns the exit code.
+
+    It ends at once where more than `tolerate` looks were no GO. Fewer are forgiven, if the last one is a GO.
+    """
+    look = partial(_quiet_look, path, environment, profile, out)
+    _ready(path, environment, profile)
+    ends_at, looks, bad = monotonic() + lasting_s, 0, 0
+    while True:
+        begun = monotonic()
+        judged = _afresh(look)
+        if judged is None:
+            return ExitCode.USAGE
+        looks, bad = looks + 1, bad + (judged.exit_code is not ExitCode.GO)
+        left_s = max(0.0, ends_at - monotonic())
+        line = f"look {looks}: {judged.verdict.word}; {bad} of {looks} no GO, {tolerate} tolerated; "
+        line += f"{show_duration(round(left_s))} left"
+        print(f"\r{line}\x1b[K" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)  # noqa: T201
+        pause_s = begun + every_s - monotonic()
+        if bad > tolerate or judged.exit_code is ExitCode.INTERRUPTED or left_s <= max(0.0, pause_s):
+            break
+        sleep(max(0.0, pause_s))
+    print()  # noqa: T201
+    _print(judged.run, judged.verdict)
+    _conclude(judged, out.absolute(), path.resolve().parent, is_kept=True)
+    return judged.exit_code
+
+
+def _quiet_look(path: Path, environment: str | None, profile: str, out: Path) -> Judged | None:
+    """A look in a process of its own that says nothing; a line of ours tells how it goes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return _look(path, environment, profile, out, (), True, None)
+
+
 def _ready(path: Path, environment: str | None, profile: str) -> tuple[Inventory, Grounds]:
     """What is to be looked at, and on what it will be judged. Raises UsageError where either can't be used."""
     inventory = load(path, environment, os.environ)

@@ -1,96 +1,213 @@
-"""What must hold on the servers: files, processes, ports, services, packages, users, disk, memory."""
+"""What must hold of the servers themselves: system, updates, packages, services, processes, commands."""
 
 import pytest
 
 
-@pytest.mark.check("file.exists")
-def test_file_is_there_or_is_not_as_declared(file, actual_file):
-    """A missing configuration is found at the next restart, which is when nobody has time for it.
+@pytest.mark.check("system.os")
+def test_system_is_of_the_declared_distribution(system, actual_system):
+    """Whoever mends it at night types the commands of the distribution that the runbook is for.
 
-    Mend: put the file there by the same means that deploys the rest, or take it away.
+    Mend: set the server up anew from the image that was meant, or declare this one.
     """
-    assert actual_file.exists in file.exists
+    assert actual_system.os in system.os
 
 
-@pytest.mark.check("file.type")
-def test_file_is_of_the_declared_type(file, actual_file):
-    """Docker makes a directory where the file of a bind mount is missing, and the service starts without it.
+@pytest.mark.check("system.release")
+def test_system_is_of_the_declared_release(system, actual_system):
+    """A release that is out of support gets no more security updates, and nothing says so.
 
-    Mend: stop what uses the path, put there what belongs there, and start it again.
+    Mend: upgrade the server to a release that is supported.
     """
-    assert actual_file.type in file.type
+    assert actual_system.release in system.release
 
 
-@pytest.mark.check("file.mode", severity="blocker")
-def test_file_can_be_read_and_written_by_no_one_else(file, actual_file):
-    """One look at a world-readable .env gives away every password in it.
+@pytest.mark.check("system.codename")
+def test_system_has_the_declared_codename(system, actual_system):
+    """Package sources are named by it; those of another release break the next upgrade.
 
-    Mend: run `chmod` with the declared mode; if others could read secrets in it, change these secrets.
+    Mend: upgrade the server, or see which sources of packages it was set up with.
     """
-    assert actual_file.mode in file.mode
+    assert actual_system.codename in system.codename
 
 
-@pytest.mark.check("file.owner")
-def test_file_belongs_to_the_declared_user(file, actual_file):
-    """Whoever breaks into a service can change what it owns; what it doesn't own, it may fail to read.
+@pytest.mark.check("system.kernel")
+def test_kernel_is_of_the_declared_version(system, actual_system):
+    """A new kernel that is installed mends nothing until the server has booted it.
 
-    Mend: run `chown` with the declared owner, and see which job wrote the file as someone else.
+    Mend: install the kernel and reboot in the next maintenance window.
     """
-    assert actual_file.owner in file.owner
+    assert actual_system.kernel in system.kernel
 
 
-@pytest.mark.check("file.group")
-def test_file_belongs_to_the_declared_group(file, actual_file):
-    """The group decides who besides the owner can read the file, or can't.
+@pytest.mark.check("system.architecture")
+def test_system_is_of_the_declared_architecture(system, actual_system):
+    """An image for another architecture starts with an exec format error, or runs emulated and slow.
 
-    Mend: run `chgrp` with the declared group, and see which job wrote the file with another one.
+    Mend: move to a server of this architecture, or build the images for both.
     """
-    assert actual_file.group in file.group
+    assert actual_system.architecture in system.architecture
 
 
-@pytest.mark.check("file.size")
-def test_file_has_the_declared_size(file, actual_file):
-    """An empty certificate is there, and a log without rotation is there until the disk is full.
+@pytest.mark.check("system.hostname")
+def test_server_calls_itself_by_the_declared_name(system, actual_system):
+    """Logs and alerts carry this name, and lead whoever is on call to the wrong server.
 
-    Mend: see what writes the file, and whether it still does, or does too much.
+    Mend: run `hostnamectl set-hostname`, and see that /etc/hosts has the name.
     """
-    assert actual_file.size in file.size
+    assert actual_system.hostname in system.hostname
 
 
-@pytest.mark.check("file.age")
-def test_file_was_written_lately_enough(file, actual_file):
-    """A file that a job should renew, and didn't, says that the job has stopped.
+@pytest.mark.check("system.timezone")
+def test_server_is_in_the_declared_time_zone(system, actual_system):
+    """Cron counts in this zone: a backup at 01:00 runs in the middle of another one's day, or twice in October.
 
-    Mend: look at the log and the timer of the job that writes it.
+    Mend: run `timedatectl set-timezone` with the declared zone, then restart cron.
     """
-    assert actual_file.age_s in file.age
+    assert actual_system.timezone in system.timezone
 
 
-@pytest.mark.check("file.links_to")
-def test_link_leads_to_the_declared_target(file, actual_file):
-    """A release that is switched by a link runs whatever the link says, not what was deployed last.
+@pytest.mark.check("system.locale")
+def test_server_has_the_declared_locale(system, actual_system):
+    """A database that is made under another locale sorts otherwise, and a program under C fails at the first umlaut.
 
-    Mend: run `ln -sfn` with the declared target, then restart what reads it.
+    Mend: run `localectl set-locale`, or write LANG into /etc/default/locale, and log in anew.
     """
-    assert actual_file.links_to in file.links_to
+    assert actual_system.locale in system.locale
 
 
-@pytest.mark.check("file.sha256")
-def test_file_is_to_the_byte_what_was_reviewed(file, digest):
-    """A change by hand on the server is lost at the next deployment, or was never meant to be there.
+@pytest.mark.check("system.cpus")
+def test_server_has_the_declared_processors(system, actual_system):
+    """A server that was made smaller to save money serves less, and shows it only under load.
 
-    Mend: compare it with the file that was reviewed; deploy that again, or review this one.
+    Mend: resize the server, or declare what it is to have.
     """
-    assert digest in file.sha256
+    assert actual_system.cpus in system.cpus
 
 
-@pytest.mark.check("file.contains")
-def test_file_says_what_it_must_and_nothing_that_it_must_not(contents, key, expected):
-    """One line of a configuration makes the difference between closed and open.
+@pytest.mark.check("system.uptime")
+def test_server_has_not_booted_just_now(system, actual_system):
+    """A reboot that nobody ordered was a crash, and the next one is under way.
 
-    Mend: change the line in the source of the configuration, deploy it and reload what reads it.
+    Mend: read `journalctl -b -1 -e` and `last -x` for what ended the time before.
     """
-    assert contents.has(key) in expected
+    assert actual_system.uptime_s in system.uptime
+
+
+@pytest.mark.check("updates.security", severity="blocker")
+def test_no_security_update_is_waiting(updates, pending_updates):
+    """The hole is public from the day of the update, and so is the way in.
+
+    Mend: run `apt-get upgrade`, and let unattended-upgrades do it from then on.
+    """
+    assert len(pending_updates.security) in updates.security, f"waiting are {', '.join(pending_updates.security)}"
+
+
+@pytest.mark.check("updates.pending")
+def test_few_updates_are_waiting(updates, pending_updates):
+    """Whoever lets updates pile up gets a hundred changes at once, on the night when one can't wait.
+
+    Mend: run `apt-get upgrade` in the next maintenance window.
+    """
+    assert len(pending_updates.all) in updates.pending, f"waiting are {', '.join(pending_updates.all)}"
+
+
+@pytest.mark.check("updates.lists_age")
+def test_server_has_asked_for_updates_lately(updates, lists_age):
+    """A server that doesn't ask knows of no update, and looks like one that has them all.
+
+    Mend: run `apt-get update`, and see why apt-daily.timer does not.
+    """
+    assert lists_age in updates.lists_age
+
+
+@pytest.mark.check("updates.reboot_required")
+def test_no_update_waits_for_a_reboot(updates, reboot):
+    """Until the reboot the old kernel and the old libraries run on, holes and all.
+
+    Mend: reboot in the next maintenance window.
+    """
+    assert reboot.required in updates.reboot_required, reboot.told
+
+
+@pytest.mark.check("package.installed")
+def test_package_is_installed_or_is_not_as_declared(package, actual_package):
+    """What was installed by hand on one server is missing on the one that replaces it.
+
+    Mend: install or remove it by the same means that sets up all servers.
+    """
+    assert actual_package.installed in package.installed
+
+
+@pytest.mark.check("package.version")
+def test_package_has_the_declared_version(package, actual_package):
+    """An old version still has the holes that the new one was released for.
+
+    Mend: upgrade the package, and restart what uses it.
+    """
+    assert actual_package.version in package.version
+
+
+@pytest.mark.check("service.running", severity="blocker")
+def test_service_is_running_or_is_not_as_declared(service, actual_service):
+    """A service that is down serves nobody, and nothing brings it up but you.
+
+    Mend: run `systemctl status` and `journalctl -u` for it, mend the cause, then start it.
+    """
+    assert actual_service.running in service.running
+
+
+@pytest.mark.check("service.enabled")
+def test_service_comes_back_by_itself_after_a_reboot(service, actual_service):
+    """Started by hand, it runs until the first reboot, and then nobody remembers by whom.
+
+    Mend: run `systemctl enable` for it.
+    """
+    assert actual_service.enabled in service.enabled
+
+
+@pytest.mark.check("service.masked")
+def test_service_is_masked_or_is_not_as_declared(service, actual_service):
+    """Nothing can start a masked service, neither a reboot nor whoever is on call.
+
+    Mend: run `systemctl unmask` or `systemctl mask` for it.
+    """
+    assert actual_service.masked in service.masked
+
+
+@pytest.mark.check("service.failed")
+def test_service_has_not_failed(service, actual_service):
+    """What ended badly stays down until someone looks.
+
+    Mend: run `systemctl status` and `journalctl -u` for it, mend the cause, then start it.
+    """
+    assert actual_service.failed in service.failed
+
+
+@pytest.mark.check("service.restarts")
+def test_service_does_not_keep_crashing(service, actual_service):
+    """Between two crashes it looks as if it ran.
+
+    Mend: read why it ended with `journalctl -u`; `systemctl reset-failed` sets the count to 0 once that is mended.
+    """
+    assert actual_service.restarts in service.restarts
+
+
+@pytest.mark.check("service.up_for")
+def test_service_has_been_up_for_a_while(service, actual_service):
+    """A service that came up a minute ago has not shown yet that it stays.
+
+    Mend: read with `journalctl -u` what started it anew; if that was you, ask again later.
+    """
+    assert actual_service.up_for_s in service.up_for
+
+
+@pytest.mark.check("server.failed_units")
+def test_no_unit_has_failed(server, failed_units):
+    """The job that failed at night is in this list long before anyone misses what it does.
+
+    Mend: run `systemctl --failed`, mend the causes, then `systemctl reset-failed`.
+    """
+    assert failed_units.count in server.failed_units, failed_units.told
 
 
 @pytest.mark.check("process.running", severity="blocker")
@@ -120,193 +237,22 @@ def test_process_runs_as_the_declared_users(process, actual_process):
     assert actual_process.users in process.users
 
 
-@pytest.mark.check("port.listening", severity="blocker")
-def test_port_is_open_or_closed_as_declared(port, actual_port):
-    """No one waits behind a closed port; and behind one that was forgotten someone else's tool does.
+@pytest.mark.check("process.open_files")
+def test_process_has_file_descriptors_left(process, process_limits):
+    """At its limit a server accepts no more connections, while nothing looks down.
 
-    Mend: start or stop the service that this port belongs to.
+    Mend: find what it keeps open by `ls -l /proc/PID/fd`, or raise `LimitNOFILE=` in its unit.
     """
-    assert actual_port.listening in port.listening
+    assert process_limits.open_files_percent in process.open_files
 
 
-@pytest.mark.check("port.addresses", severity="blocker")
-def test_port_is_open_on_the_declared_addresses_only(port, actual_port):
-    """A database that listens on 0.0.0.0 has only the firewall between it and everybody.
+@pytest.mark.check("process.limits")
+def test_process_runs_with_the_declared_limit(process_limits, key, expected):
+    """A limit that stands in a file doesn't hold for a service that was started before, or by another way.
 
-    Mend: set the listen or bind address in the service's configuration, and restart it.
+    Mend: set it in the unit of the service, e.g. `LimitNOFILE=`, then restart it.
     """
-    assert actual_port.addresses in port.addresses
-
-
-@pytest.mark.check("port.listeners")
-def test_port_is_held_by_the_declared_process(port, listeners):
-    """When the wrong program has taken the port, the right one can't start after the next crash.
-
-    Mend: stop the program that took the port, and start the one that it belongs to.
-    """
-    assert listeners in port.listeners
-
-
-@pytest.mark.check("service.running", severity="blocker")
-def test_service_is_running_or_is_not_as_declared(service, actual_service):
-    """A service that is down serves nobody, and nothing brings it up but you.
-
-    Mend: run `systemctl status` and `journalctl -u` for it, mend the cause, then start it.
-    """
-    assert actual_service.running in service.running
-
-
-@pytest.mark.check("service.enabled")
-def test_service_comes_back_by_itself_after_a_reboot(service, actual_service):
-    """Started by hand, it runs until the first reboot, and then nobody remembers by whom.
-
-    Mend: run `systemctl enable` for it.
-    """
-    assert actual_service.enabled in service.enabled
-
-
-@pytest.mark.check("package.installed")
-def test_package_is_installed_or_is_not_as_declared(package, actual_package):
-    """What was installed by hand on one server is missing on the one that replaces it.
-
-    Mend: install or remove it by the same means that sets up all servers.
-    """
-    assert actual_package.installed in package.installed
-
-
-@pytest.mark.check("package.version")
-def test_package_has_the_declared_version(package, actual_package):
-    """An old version still has the holes that the new one was released for.
-
-    Mend: upgrade the package, and restart what uses it.
-    """
-    assert actual_package.version in package.version
-
-
-@pytest.mark.check("user.exists")
-def test_user_exists_or_does_not_as_declared(user, actual_user):
-    """The account of someone who left is a door that nobody watches.
-
-    Mend: add the account, or remove it with its keys and its jobs.
-    """
-    assert actual_user.exists in user.exists
-
-
-@pytest.mark.check("user.uid")
-def test_user_has_the_declared_number(user, actual_user):
-    """Files on a shared volume belong to numbers: the same name with another number can't read them.
-
-    Mend: change it by `usermod -u`, and the owner of the files with it.
-    """
-    assert actual_user.uid in user.uid
-
-
-@pytest.mark.check("user.gid")
-def test_user_has_the_declared_primary_group(user, actual_user):
-    """New files get the primary group, so it decides who else can read them.
-
-    Mend: change it by `usermod -g`, and the group of the files with it.
-    """
-    assert actual_user.gid in user.gid
-
-
-@pytest.mark.check("user.groups")
-def test_user_is_in_the_declared_groups_only(user, actual_user):
-    """Whoever is in the group docker or sudo is root in all but name.
-
-    Mend: run `gpasswd -d` or `usermod -aG`; it takes effect at the next login.
-    """
-    assert actual_user.groups in user.groups
-
-
-@pytest.mark.check("user.home")
-def test_user_has_the_declared_home(user, actual_user):
-    """Keys and settings are looked for in the home directory, and nowhere else.
-
-    Mend: run `usermod -d`, with -m to take along what is there.
-    """
-    assert actual_user.home in user.home
-
-
-@pytest.mark.check("user.shell")
-def test_user_has_the_declared_shell(user, actual_user):
-    """An account for a service needs no shell; with one it can be logged in to.
-
-    Mend: run `usermod -s`, with /usr/sbin/nologin for a service.
-    """
-    assert actual_user.shell in user.shell
-
-
-@pytest.mark.check("disk.mounted", severity="blocker")
-def test_disk_is_mounted(disk, actual_disk):
-    """When a volume isn't mounted, all that was meant for it fills the root disk instead, out of sight.
-
-    Mend: run `mount` for it and read why it failed; see that /etc/fstab has it.
-    """
-    assert actual_disk.mounted in disk.mounted, actual_disk.absence
-
-
-@pytest.mark.check("disk.used", severity="blocker")
-def test_disk_has_room(disk, actual_disk):
-    """On a full disk databases stop, logs end in the middle, and nobody can log in to mend it.
-
-    Mend: find what grew by `du -x`, rotate or remove it, or enlarge the disk.
-    """
-    assert actual_disk.used_percent in disk.used, actual_disk.absence
-
-
-@pytest.mark.check("disk.free", severity="blocker")
-def test_disk_has_enough_left_to_write(disk, actual_disk):
-    """The next backup or the next release needs this much, and stops halfway without it.
-
-    Mend: find what grew by `du -x`, rotate or remove it, or enlarge the disk.
-    """
-    assert actual_disk.free_bytes in disk.free, actual_disk.absence
-
-
-@pytest.mark.check("disk.inodes_used")
-def test_disk_has_inodes_left(disk, actual_disk):
-    """Without inodes a disk is full although df shows room: sessions, mails and caches do that.
-
-    Mend: find the folder with the most files by `du --inodes -x`, and clear it.
-    """
-    assert actual_disk.inodes_used_percent in disk.inodes_used, actual_disk.absence
-
-
-@pytest.mark.check("memory.available")
-def test_server_has_memory_left(memory, actual_memory):
-    """When memory runs out, the kernel picks a process and ends it; often it picks the database.
-
-    Mend: see who takes it, limit that, or give the server more.
-    """
-    assert actual_memory.available in memory.available
-
-
-@pytest.mark.check("memory.used")
-def test_memory_is_not_used_up(memory, actual_memory):
-    """A server that is close to its limit when quiet passes it under load.
-
-    Mend: see who takes it, limit that, or give the server more.
-    """
-    assert actual_memory.used_percent in memory.used
-
-
-@pytest.mark.check("memory.swap_used")
-def test_server_does_not_live_on_swap(memory, actual_memory):
-    """Memory on a disk is a thousand times slower: requests time out while nothing is down.
-
-    Mend: see who takes the memory, then limit it or give the server more.
-    """
-    assert actual_memory.swap_used_percent in memory.swap_used
-
-
-@pytest.mark.check("server.sysctl")
-def test_kernel_is_set_as_declared(kernel_setting, expected):
-    """What was set by hand is gone after a reboot; what stands in a file may never have been loaded.
-
-    Mend: put it in a file under /etc/sysctl.d and run `sysctl --system`.
-    """
-    assert kernel_setting in expected
+    assert process_limits.lowest(key) in expected
 
 
 @pytest.mark.check("command.exit")
@@ -325,3 +271,12 @@ def test_command_prints_what_is_declared(command, actual_command):
     Mend: run the command on the server by hand and see what it prints.
     """
     assert actual_command.output in command.output
+
+
+@pytest.mark.check("command.errors")
+def test_command_complains_of_what_is_declared_only(command, actual_command):
+    """Warnings on the error output are the failures of tomorrow.
+
+    Mend: run the command on the server by hand and see what it complains of.
+    """
+    assert actual_command.errors in command.errors

@@ -64,3 +64,120 @@ def test_certificate_comes_from_the_declared_issuer(tls, certificate):
     Mend: find who issued this certificate, or declare the new issuer.
     """
     assert certificate.issuer in tls.issuer
+
+
+@pytest.mark.check("tls.key_type", severity="minor")
+def test_key_is_of_the_declared_type(tls, certificate):
+    """Old clients know only RSA, and a profile may ask for ECDSA.
+
+    Mend: issue the certificate anew, e.g. `certbot renew --key-type ecdsa --force-renewal`.
+    """
+    assert certificate.key_type in tls.key_type
+
+
+@pytest.mark.check("tls.signature", severity="major")
+def test_certificate_is_signed_with_the_declared_hash(tls, certificate):
+    """A signature with SHA-1 can be forged, and browsers refuse it.
+
+    Mend: issue the certificate anew; a private CA needs `default_md = sha256`.
+    """
+    assert certificate.signature in tls.signature
+
+
+@pytest.mark.check("tls.ciphers", severity="major")
+def test_only_the_declared_ciphers_are_accepted(tls, ciphers):
+    """One weak suite left on is what an attacker in between asks for.
+
+    Mend: set `ssl_ciphers` in every server block of this address; the first one decides for all that share it.
+    """
+    assert ciphers.accepted in tls.ciphers
+
+
+@pytest.mark.check("tls.forward_secrecy", severity="major")
+def test_stolen_key_opens_nothing_recorded(tls, ciphers):
+    """Without it whoever gets the key one day reads all the traffic that was ever recorded.
+
+    Mend: leave only suites that begin with ECDHE or DHE in `ssl_ciphers`.
+    """
+    assert ciphers.forward_secret in tls.forward_secrecy, ciphers.without_secrecy
+
+
+@pytest.mark.check("tls.server_preference", severity="minor")
+def test_server_chooses_the_cipher_as_declared(tls, ciphers):
+    """A client that prefers an old suite gets it unless the server insists on a better one.
+
+    Mend: set `ssl_prefer_server_ciphers on;`, or off where all suites that are left are good.
+    """
+    assert ciphers.server_chooses in tls.server_preference
+
+
+@pytest.mark.check("tls.profile", severity="major")
+def test_profile_of_mozilla_is_met(tls, met_profiles):
+    """The profile is what auditors and partners ask for by name.
+
+    Mend: take the settings from Mozilla's configuration generator for this server and profile.
+    """
+    assert met_profiles.names in tls.profile, met_profiles.reason
+
+
+@pytest.mark.check("tls.alpn", severity="minor")
+def test_protocol_agreed_on_is_the_declared_one(tls, agreed):
+    """Without HTTP/2 a page of a hundred files loads them six at a time.
+
+    Mend: `listen 443 ssl http2;` in nginx, and see that nothing in between ends TLS without ALPN.
+    """
+    assert agreed.protocol in tls.alpn
+
+
+@pytest.mark.check("tls.stapled", severity="minor")
+def test_ocsp_response_is_stapled(tls, stapling):
+    """Clients that insist on it, for a certificate that says so, turn away without it.
+
+    Mend: `ssl_stapling on;` with a resolver and the CA's chain, if the CA still answers OCSP.
+    """
+    assert stapling.stapled in tls.stapled
+
+
+@pytest.mark.check("tls.same_on_every_node", severity="blocker")
+def test_all_nodes_show_one_certificate(tls, same_certificate):
+    """The node that missed the renewal expires alone, and every third visitor sees it.
+
+    Mend: copy the renewed certificate to the node that differs in the evidence, and reload it.
+    """
+    assert same_certificate.yes in tls.same_on_every_node, same_certificate.reason
+
+
+@pytest.mark.check("deployed.served", severity="blocker")
+def test_certificate_in_the_file_is_the_one_served(deployed, certificate, deployed_fingerprint):
+    """A renewed file that nobody loaded looks fine on the disk until the old certificate expires.
+
+    Mend: reload the web server, and add a deploy hook to the renewal that does it from now on.
+    """
+    assert (deployed_fingerprint is not None and certificate.fingerprint == deployed_fingerprint) in deployed.served
+
+
+@pytest.mark.check("renewal.scheduled", severity="blocker")
+def test_renewal_is_scheduled(renewal, actual_renewal):
+    """A certificate that nothing renews is an outage with a date.
+
+    Mend: `systemctl enable --now certbot.timer`; Debian's cron entry does nothing where systemd runs.
+    """
+    assert actual_renewal.scheduled in renewal.scheduled, actual_renewal.told
+
+
+@pytest.mark.check("renewal.ended_well", severity="major")
+def test_last_renewal_ended_well(renewal, renewal_ending):
+    """Renewals fail in silence for weeks, and are noticed when the certificate expires.
+
+    Mend: run `certbot renew --dry-run` on the server, and read /var/log/letsencrypt/letsencrypt.log.
+    """
+    assert renewal_ending in renewal.ended_well
+
+
+@pytest.mark.check("renewal.time_left", severity="blocker")
+def test_schedule_renews_in_time_at_the_worst(renewal, actual_renewal):
+    """A monthly run of certbot renews a certificate of 90 days up to a day after it has expired.
+
+    Mend: run it daily or twice a day: it only renews what is due.
+    """
+    assert actual_renewal.time_left_s in renewal.time_left, actual_renewal.told

@@ -27,7 +27,8 @@ def suite_functions(area: str) -> Iterator[tuple[str, Callable[..., None]]]:
     spec.loader.exec_module(module)
     for function in vars(module).values():
         for mark in getattr(function, "pytestmark", ()):
-            yield mark.args[0], function
+            if mark.name == "check":
+                yield mark.args[0], function
 
 
 def held(section: str, declared: dict[str, Any], host: Any = LOCAL) -> dict[str, bool]:

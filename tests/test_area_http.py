@@ -17,6 +17,7 @@ from readygate.areas.http import Endpoint, observe_response
 from readygate.areas.http_fetch import Response
 from readygate.areas.sites import Site, observe_front_page, observe_http_redirect, origin_of
 from readygate.errors import CouldNotLook
+from readygate.spec import misnamed
 from tests.web import (
     DAY,
     Signed,
@@ -405,7 +406,6 @@ def test_plain_http_that_nobody_answers_is_unreachable() -> None:
             "redirects_http is declared, but the url is http://",
         ),
         ({"url": "http://shop.example", "tls": {"trusted": True}}, "tls is declared, but the url is http://"),
-        ({"url": "https://shop.example", "endpoints": {"health": {"status": 200}}}, "begin it with a slash"),
         ({"url": "https://shop..example"}, "this is not a URL that can be asked"),
         ({"url": "https://shop.example", "tls": {"protocols": ["TLS1.2"]}}, "'TLS1.2' is not a version of TLS"),
         ({"url": "https://shop.example"}, "declares nothing to verify"),
@@ -436,6 +436,13 @@ def test_a_site_that_cannot_be_asked_is_refused(declared: dict[str, Any], messag
     messages = [each["msg"] for each in error.value.errors()]
     assert message in messages[0]
     assert "hunter2" not in messages[0]
+
+
+@pytest.mark.parametrize("key", ["health", "/a b", "/a#b"])
+def test_an_endpoint_without_a_path_is_refused(key: str) -> None:
+    declared = Site.model_validate({"url": "https://shop.example", "endpoints": {key: {"status": 200}}})
+    (found,) = misnamed(declared, "api", ("sites", "api"))
+    assert found[1].mend == "begin it with a slash, or add `path: /...`"
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import grp
-import hashlib
 import os
+import resource
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,21 +17,17 @@ import testinfra
 from pydantic import ValidationError
 
 from readygate.areas.asking import ask, run
-from readygate.areas.files import parse_stat
-from readygate.areas.proc import parse_meminfo, parse_processes, parse_socket_holders, parse_sockets, parse_space
+from readygate.areas.proc import parse_meminfo, parse_processes, parse_space
 from readygate.areas.resources import ActualMemory, parse_disk
 from readygate.areas.servers import Server
-from readygate.areas.software import parse_package, parse_service
+from readygate.areas.services import parse_service
+from readygate.areas.software import parse_package
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
-from tests.holding import LOCAL, held
+from tests.holding import LOCAL
+from tests.server_checks import held_on, here
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and become nobody")
-
-
-def here(**declared: Any) -> dict[str, bool]:
-    """What holds of this machine."""
-    return held("servers", {"connect": "local://", **declared})
 
 
 @pytest.fixture
@@ -102,7 +96,7 @@ def test_what_could_not_be_looked_for_is_refused(declared: dict[str, Any], messa
 def test_a_server_out_of_reach_is_never_looked_at_and_found_fine(host: Any) -> None:
     # Of a file that must not exist, an answer that never came would look like a good one.
     with pytest.raises(CouldNotLook) as caught:
-        held("servers", {"connect": "local://", "files": {"/etc/nologin": {"exists": False}}}, host)
+        held_on(host, files={"/etc/nologin": {"exists": False}})
     assert caught.value.cause == "unreachable:here"
 
 
@@ -126,130 +120,13 @@ def test_what_may_not_be_looked_at_asks_for_sudo(nobody: Any, tmp_path: Path) ->
     tmp_path.chmod(0o700)
     file = {str(tmp_path / "hidden"): {"exists": False}}
     with pytest.raises(CouldNotLook, match="does not let this user look") as caught:
-        held("servers", {"connect": "local://", "files": file}, nobody)
+        held_on(nobody, files=file)
     assert "sudo: true" in caught.value.mend
 
 
 def test_a_script_that_could_not_tell_is_no_answer() -> None:
     with pytest.raises(CouldNotLook, match="app-1 could not tell: the disk is gone"):
         ask(LOCAL, "app-1", "echo the disk is gone >&2; exit 3")
-
-
-# Files.
-
-
-def write_sound_file(path: Path) -> dict[str, Any]:
-    path.write_text("PORT=8080\nDEBUG=false\n")
-    path.chmod(0o640)
-    return {
-        "exists": True,
-        "type": "file",
-        "mode": "0640",
-        "owner": getpass.getuser(),
-        "group": grp.getgrgid(os.getegid()).gr_name,
-        "size": "22",
-        "age": "1h",
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "contains": {"^PORT=8080$": True, "^DEBUG=true": False},
-    }
-
-
-def into_directory(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-BROKEN_FILES: dict[str, Callable[[Path], Any]] = {
-    "exists": Path.unlink,
-    "type": into_directory,
-    "mode": lambda path: path.chmod(0o644),
-    "size": lambda path: path.write_text("PORT=8080\nDEBUG=false\n\n"),
-    "age": lambda path: os.utime(path, (0, time.time() - 7200)),
-    "sha256": lambda path: path.write_text("PORT=8081\nDEBUG=false\n"),
-    "contains": lambda path: path.write_text("PORT=8080\nDEBUG=true \n"),
-}
-
-
-def test_a_sound_file_holds(tmp_path: Path) -> None:
-    path = tmp_path / "it's an app.env"
-    holds = here(files={str(path): write_sound_file(path)})
-    assert len(holds) == 9
-    assert all(holds.values()), holds
-
-
-@pytest.mark.parametrize("field", BROKEN_FILES)
-def test_a_broken_file_fails(tmp_path: Path, field: str) -> None:
-    path = tmp_path / "app.env"
-    declared = write_sound_file(path)
-    BROKEN_FILES[field](path)
-    assert not here(files={str(path): {field: declared[field]}})[f"file.{field}"]
-
-
-@needs_root
-@pytest.mark.parametrize(("field", "ids"), [("owner", (65534, -1)), ("group", (-1, 65534))])
-def test_a_file_of_someone_else_fails(tmp_path: Path, field: str, ids: tuple[int, int]) -> None:
-    path = tmp_path / "app.env"
-    declared = write_sound_file(path)
-    os.chown(path, *ids)
-    assert not here(files={str(path): {field: declared[field]}})[f"file.{field}"]
-
-
-@needs_root
-def test_an_owner_without_a_name_is_known_by_number(tmp_path: Path) -> None:
-    path = tmp_path / "app.env"
-    path.touch()
-    os.chown(path, 54321, -1)
-    assert here(files={str(path): {"owner": "54321"}})["file.owner"]
-
-
-def test_a_file_that_is_absent_fails_whatever_is_declared_of_it(tmp_path: Path) -> None:
-    declared = write_sound_file(tmp_path / "app.env") | {"contains": {"^DEBUG=true": False}}
-    declared["owner"] = "!=somebody"
-    assert not any(here(files={str(tmp_path / "absent"): declared}).values())
-
-
-def test_a_link_is_told_from_what_it_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "v2").mkdir(mode=0o750)
-    link = tmp_path / "current"
-    link.symlink_to("v2")
-    declared = {"type": "link", "links_to": "v2", "mode": "0750"}
-    assert all(here(files={str(link): declared}).values())
-    link.unlink()
-    link.symlink_to("v1")
-    assert here(files={str(link): declared | {"exists": True}}) == {
-        "file.exists": True,
-        "file.type": True,
-        "file.mode": False,
-        "file.links_to": False,
-    }
-
-
-def test_a_file_from_the_future_has_no_age(tmp_path: Path) -> None:
-    path = tmp_path / "heartbeat"
-    path.touch()
-    os.utime(path, (0, time.time() + 86400))
-    with pytest.raises(CouldNotLook, match="in the future"):
-        here(files={str(path): {"age": "1h"}})
-
-
-def test_a_file_that_is_too_large_to_search_is_not_searched_in_part(tmp_path: Path) -> None:
-    path = tmp_path / "large.log"
-    path.write_bytes(b"\n" * (4 * 1024 * 1024) + b"password\n")
-    with pytest.raises(CouldNotLook, match="larger than 4 MiB"):
-        here(files={str(path): {"contains": {"password": False}}})
-
-
-def test_a_device_is_read_by_nobody() -> None:
-    assert not here(files={"/dev/zero": {"contains": {"x": False}}})["file.contains"]
-
-
-@pytest.mark.parametrize(
-    ("raw_mode", "kind"),
-    [("c1ed", "socket"), ("11a4", "pipe"), ("21b6", "device"), ("61b0", "device"), ("41ed", "directory")],
-)
-def test_the_raw_mode_says_what_kind_of_file_it_is(raw_mode: str, kind: str) -> None:
-    text = f"1700000000\n{raw_mode}\n\n{raw_mode}\n0 root\n0 root\n0\n1690000000\n"
-    assert parse_stat(text).type == kind
 
 
 # Processes.
@@ -321,88 +198,21 @@ def test_processes_are_read_with_strange_command_lines() -> None:
     assert (shell.pid, shell.uid, shell.command) == (7, 33, ("sh", "-c", "a\nb", ""))
 
 
-# Ports. The tables were recorded on a Debian 12 with nginx, sshd and Redis.
-
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 00000000:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 55936 1 0 100 0 0 10 0
-   1: 0100007F:18EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 55957 1 0 100 0 0 10 0
-   2: 0100007F:18EB 0100007F:9C40 01 00000000:00000000 00:00000000 00000000   101        0 55958 1 0 100 0 0 10 0
-"""
-TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when
-   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 \
-00000000     0        0 57475 1 0 100 0 0 10 0
-   1: 00000000000000000000000001000000:1538 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 \
-00000000     0        0 57476 1 0 100 0 0 10 0
-"""
-
-
-def test_only_sockets_that_listen_are_read_from_the_kernels_tables() -> None:
-    read = [(each.address, each.port, each.inode) for each in parse_sockets("tcp", TCP)]
-    assert read == [("0.0.0.0", 443, 55936), ("127.0.0.1", 6379, 55957)]
-    assert [(each.protocol, each.address, each.port) for each in parse_sockets("tcp6", TCP6)] == [
-        ("tcp", "::", 22),
-        ("tcp", "::1", 5432),
-    ]
-
-
-def test_the_holders_of_a_socket_are_read_from_the_listing() -> None:
-    listing = """\
-/proc/7/fd:
-total 0
-lrwx------ 1 root root 64 Nov 21 01:19 0 -> /dev/null
-lrwx------ 1 root root 64 Nov 21 01:19 6 -> socket:[55936]
-
-/proc/8/fd:
-lrwx------ 1 root root 64 Nov 21 01:19 6 -> socket:[55936]
-"""
-    assert parse_socket_holders(listing) == {55936: {7, 8}}
-
-
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-def test_a_port_holds_while_it_is_listened_at(listening: socket.socket) -> None:
-    port = str(listening.getsockname()[1])
-    me = Path("/proc/self/comm").read_text().strip()
-    declared = {"listening": True, "addresses": ["127.0.0.1"], "listeners": [me]}
-    assert all(here(ports={f"{port}/tcp": declared}).values())
-    assert not here(ports={f"{port}/udp": {"listening": True}})["port.listening"]
-    assert not here(ports={port: {"listening": False}})["port.listening"]
-    assert not here(ports={port: {"listeners": ["nginx"]}})["port.listeners"]
-    listening.close()
-    assert not any(here(ports={port: declared}).values())
-
-
-def test_a_port_that_is_open_to_everybody_fails_where_it_must_be_local() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as server:
-        port = str(server.getsockname()[1])
-        assert not here(ports={port: {"addresses": ["127.0.0.1"]}})["port.addresses"]
-
-
-def test_a_udp_port_is_found() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-        assert here(ports={f"{port}/udp": {"listening": True}})["port.listening"]
-
-
-@needs_root
-def test_who_listens_is_not_guessed_by_someone_who_may_not_see_it(nobody: Any, listening: socket.socket) -> None:
-    ports = {str(listening.getsockname()[1]): {"listeners": ["nginx"]}}
-    with pytest.raises(CouldNotLook, match="which process waits"):
-        held("servers", {"connect": "local://", "ports": ports}, nobody)
+def test_the_limits_of_a_process_hold_as_they_are_in_force(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = start("rg-limited")
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (100, 100))
+    assert all(here(processes={"rg-limited": {"limits": {"nofile": 100}, "open_files": "50%"}}).values())
+    assert not here(processes={"rg-limited": {"limits": {"nofile": 101}}})["process.limits"]
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, 100))
+    assert not here(processes={"rg-limited": {"open_files": "50%"}})["process.open_files"]
+    assert not any(here(processes={"rg-absent": {"limits": {"nofile": 1}, "open_files": "50%"}}).values())
 
 
 # Services. Recorded on a Debian 12 run by systemd.
 
 
 def unit(load: str, active: str, file: str) -> str:
-    return f"LoadState={load}\nActiveState={active}\nUnitFileState={file}\n"
+    return f"Now=1700000000\nLoadState={load}\nActiveState={active}\nUnitFileState={file}\n"
 
 
 @pytest.mark.parametrize(
@@ -425,7 +235,7 @@ def test_a_service_is_read_from_systemd(text: str, running: bool, enabled: bool)
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="this machine is run by systemd")
 def test_without_systemd_no_service_is_down() -> None:
     with pytest.raises(CouldNotLook):
-        here(services={"nginx": {"running": False}})
+        here(services={"no-such-service": {"running": False}})
 
 
 # Packages.

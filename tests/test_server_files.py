@@ -233,6 +233,15 @@ def test_a_sound_log_holds_and_a_broken_one_fails(tmp_path: Path) -> None:
     assert not any(here(logs={str(path): declared}).values())
 
 
+def test_the_last_lines_of_a_log_that_was_just_rotated_are_in_the_one_before(tmp_path: Path) -> None:
+    log = {"contains": {"second": True, "first": False}, "lines": 1}
+    write_log(tmp_path / "app.log.1", "first", "second")
+    write_log(tmp_path / "app.log")
+    assert here(logs={str(tmp_path / "app.log"): log})["log.contains"]
+    write_log(tmp_path / "app.log", "third")
+    assert not here(logs={str(tmp_path / "app.log"): log})["log.contains"]
+
+
 @pytest.mark.parametrize(
     ("line", "level"),
     [

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.secrets import names_a_secret
+from readygate.areas.cron import CronEntry
+from readygate.areas.files import Contents
+from readygate.areas.logs import LogLines
+from readygate.areas.secrets import SecretValue, names_a_secret
 from readygate.areas.servers import Server
 from readygate.areas.settings import parse_settings
 from readygate.errors import CouldNotLook
@@ -127,6 +130,17 @@ def test_a_secret_that_is_none_fails(tmp_path: Path, value: str, fails: set[str]
 def test_whatever_looks_like_a_secret_in_a_file_is_kept_out_of_reports(tmp_path: Path) -> None:
     parse_settings("SMTP_PASSWORD=sesame-street-7\nPORT=1\n", "env", "app.env")
     assert "sesame" not in REDACTOR.redact("log in with sesame-street-7")
+
+
+def test_no_fact_that_a_traceback_may_show_says_what_is_in_a_file() -> None:
+    facts = [
+        Contents("hunter2"),
+        LogLines(("hunter2",)),
+        SecretValue("hunter2"),
+        parse_settings("A=hunter2", "env", ".env"),
+        CronEntry("/etc/crontab", "0 1 * * *", "root", "backup --password hunter2"),
+    ]
+    assert not [fact for fact in facts if "hunter2" in repr(fact)]
 
 
 @pytest.mark.parametrize(

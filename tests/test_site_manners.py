@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -238,7 +239,9 @@ def test_cookies_are_judged_by_their_attributes() -> None:
     assert failed(always(Set_Cookie="other=abc; Secure"), **declared) == {"http.cookies"}
 
 
-METRICS = b'# TYPE http_requests_total counter\nhttp_requests_total{code="200",path="/a,}b"} 1.5e+03\nup 1 1700000000\n'
+METRICS = (
+    b'# TYPE http_requests_total counter\nhttp_requests_total{code="200",path="/a,}b"} 1.5e+03\nup 1 1700000000\n'
+)
 
 
 def test_metrics_have_to_be_readable_for_prometheus() -> None:
@@ -255,8 +258,6 @@ def test_what_prometheus_could_not_read_has_no_names(text: str) -> None:
 
 
 def test_percentiles_are_by_the_nearest_rank() -> None:
-    import time
-
     count = iter(range(1000))
 
     def seldom_slow(request: BaseHTTPRequestHandler) -> None:
@@ -272,7 +273,11 @@ def test_one_node_with_the_old_release_is_found() -> None:
     def release(version: str) -> Answer:
         return always(body=json.dumps({"version": version}).encode())
 
-    with web_server(release("1.4.2")) as new, web_server(release("1.4.1")) as old, web_server(release("1.4.2")) as same:
+    with (
+        web_server(release("1.4.2")) as new,
+        web_server(release("1.4.1")) as old,
+        web_server(release("1.4.2")) as same,
+    ):
         declared = at(json={"version": "1.4.2"}, on_every_node={"version": "1.4.2"})
         url = {"url": f"http://127.0.0.1:{new}", **declared}
         nodes = [f"127.0.0.1:{port}" for port in (new, same)]
@@ -289,9 +294,10 @@ def test_cases_are_asked_one_by_one() -> None:
         reply(request, body=json.dumps({"sum": sum(numbers)}).encode())
 
     def cases(**expected: Any) -> dict[str, Any]:
-        return at("adds up", path="/sum", method="POST", cases={"two": {"send_json": [1, 2], **expected}})
+        case = {"send_json": [1, 2], **expected}
+        return {"endpoints": {"adds up": {"path": "/sum", "method": "POST", "cases": {"two": case}}}}
 
-    assert not failed(adding, **cases(status=200, json={"sum": 3}, body="~ ^.sum"))
+    assert not failed(adding, **cases(status=200, json={"sum": 3}, body="~ ^..sum"))
     assert failed(adding, **cases(status=201, json={"sum": 4}, body="~ total")) == {
         "case.status",
         "case.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import shutil
 import socket
@@ -9,7 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from readygate.areas import FACTS, SECTIONS
 from readygate.areas.sites import Site
+from readygate.facts import Facts
+from readygate.inventory import server_of
+from readygate.spec import Leaf, leaves
+from tests.holding import suite_functions
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DAY = timedelta(days=1)
@@ -167,8 +173,7 @@ def web_server(answer: Answer = reply, context: ssl.SSLContext | None = None) ->
         def do_GET(self) -> None:
             answer(self)
 
-        def do_POST(self) -> None:
-            answer(self)
+        do_POST = do_PUT = do_DELETE = do_OPTIONS = do_TRACE = do_PATCH = do_GET  # noqa: N815 - the library's names
 
         def log_message(self, *args: object) -> None: ...
 
@@ -203,8 +208,8 @@ def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 @contextmanager
-def nginx(folder: Path, server: str, listen: str = "") -> Iterator[int]:
-    """The port of an nginx on 127.0.0.1 with these directives in its only server block."""
+def nginx(folder: Path, server: str, listen: str = "", http: str = "") -> Iterator[int]:
+    """The port of an nginx on 127.0.0.1 with these directives in its only server block, and those around it."""
     if not shutil.which("nginx"):
         pytest.skip("nginx is not installed on this machine")
     port, log = free_port(), folder / "nginx.log"
@@ -213,7 +218,7 @@ def nginx(folder: Path, server: str, listen: str = "") -> Iterator[int]:
     )
     (folder / "nginx.conf").write_text(
         f"pid {folder}/nginx.pid; daemon off; master_process off; events {{}}"
-        f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port} {listen}; {server} }} }}"
+        f"http {{ access_log off; {temporary} {http} server {{ listen 127.0.0.1:{port} {listen}; {server} }} }}"
     )
     process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf"), "-e", str(log)])
     try:
@@ -228,6 +233,24 @@ def nginx(folder: Path, server: str, listen: str = "") -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def failing(section: str, declared: dict[str, Any], hosts: Mapping[str, Any] | None = None) -> set[str]:
+    """The checks that one entry of a section fails by the shipped suites; raises what the facts raise."""
+    functions = {check: each for suite in ("http", "tls", "dns") for check, each in suite_functions(suite)}
+
+    def host_of(leaf: Leaf | None, name: str | None = None) -> Any:
+        return (hosts or {})[name or (server_of(leaf) if leaf else None) or ""]
+
+    facts = Facts(FACTS, host_of)
+    failed = set()
+    for leaf in leaves(SECTIONS[section].model_validate(declared), "api", (section, "api")):
+        function = functions[leaf.check]
+        try:
+            function(**{name: facts.get(name, leaf) for name in inspect.signature(function).parameters})
+        except AssertionError:
+            failed.add(leaf.check)
+    return failed
 
 
 def free_port() -> int:

@@ -10,7 +10,21 @@ from typing import Any, Protocol
 
 from readygate.spec import Spec
 
-from . import backups, http, servers, sites, tls
+from . import (
+    backups,
+    containers,
+    databases,
+    dns,
+    exposure,
+    http,
+    kubernetes,
+    load,
+    monitoring,
+    servers,
+    sites,
+    tls,
+    tls_ciphers,
+)
 
 
 class Area(Protocol):
@@ -25,7 +39,21 @@ class Area(Protocol):
     FACTS: Mapping[str, Callable[..., Any]]
 
 
-AREAS: tuple[Area, ...] = (servers, sites, tls, http, backups)
+AREAS: tuple[Area, ...] = (
+    servers,
+    sites,
+    exposure,
+    tls,
+    tls_ciphers,
+    http,
+    dns,
+    backups,
+    load,
+    containers,
+    kubernetes,
+    databases,
+    monitoring,
+)
 
 SECTIONS: dict[str, type[Spec]] = {key: spec for area in AREAS for key, spec in area.SECTIONS.items()}
 FACTS: dict[str, Callable[..., Any]] = {name: fact for area in AREAS for name, fact in area.FACTS.items()}

@@ -1,7 +1,10 @@
-"""Users of a server, as its name service knows them."""
+"""Users and groups of a server, as its name service knows them, and how users get in and become root."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
@@ -26,6 +29,24 @@ class User(Spec):
     groups: TextSet | None = Field(None, description="Names of all its groups, the primary one too.")
     home: Text | None = Field(None, description="Its home directory.")
     shell: Text | None = Field(None, description="What it is given at login.")
+    password_login: Flag | None = Field(None, description="Whether it has a password that opens it.")
+    sudo: TextSet | None = Field(None, description="What sudo lets it do: (ALL : ALL) NOPASSWD: ALL.")
+    sudo_rules: Count | None = Field(None, description="How many rules of sudo let it do anything.")
+    authorised_keys: TextSet | None = Field(
+        None, description="Fingerprints of the keys that sshd lets in as this user: SHA256:..."
+    )
+    authorised_key_count: Count | None = Field(None, description="How many keys sshd lets in as this user.")
+
+
+class Group(Spec):
+    """A group on a server."""
+
+    area: ClassVar[str] = "group"
+    noun: ClassVar[str] = "group"
+
+    exists: Flag | None = Field(None, description="Whether the server knows the group.")
+    gid: Count | None = Field(None, description="Its number.")
+    members: TextSet | None = Field(None, description="Names of those who are in it beside their primary group.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +59,34 @@ class ActualUser:
     groups: tuple[str, ...] | None = None
     home: str | None = None
     shell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActualGroup:
+    """A group as it is; only `exists` is known of one that isn't there."""
+
+    exists: bool
+    gid: int | None = None
+    members: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorisedKeys:
+    """The keys that open an account: fingerprint and comment of each."""
+
+    keys: tuple[tuple[str, str], ...]
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        return tuple(fingerprint for fingerprint, _ in self.keys)
+
+    @property
+    def count(self) -> int:
+        return len(self.keys)
+
+    @property
+    def told(self) -> str:
+        return f"keys are {', '.join(' '.join(key) for key in self.keys)}"
 
 
 def observe_user(host: Any, server: Spec, user: Spec) -> ActualUser:
@@ -72,4 +121,149 @@ def parse_user(name: str, text: str) -> ActualUser:
     )
 
 
-FACTS: dict[str, Callable[..., Any]] = {"actual_user": observe_user}
+def observe_group(host: Any, server: Spec, group: Spec) -> ActualGroup:
+    """What getent says, or /etc/group where there is none."""
+    name = quote(group.name)
+    script = f"""
+if command -v getent >/dev/null; then getent group {name} || [ $? = 2 ]
+else grep -- {quote("^" + group.name + ":")} /etc/group || [ $? = 1 ]; fi"""
+    fields = ask(host, server.name, script).text.strip().split(":")
+    if len(fields) < 4 or fields[0] != group.name:
+        return ActualGroup(exists=False)
+    return ActualGroup(True, int(fields[2]), tuple(sorted(name for name in fields[3].split(",") if name)))
+
+
+def observe_sudoers(host: Any, server: Spec) -> tuple[str, ...]:
+    """Whom the rules of sudo are for, in /etc/sudoers and in the folder beside it. It takes root."""
+    # Of the folder sudo takes no file with a dot in its name, nor one that ends with `~`.
+    script = """
+[ -e /etc/sudoers ] || exit 0
+cat /etc/sudoers || exit 1
+[ ! -d /etc/sudoers.d ] || ls /etc/sudoers.d >/dev/null || exit 1
+for file in /etc/sudoers.d/*; do
+    case ${file##*/} in *.*|*~|'*') ;; *) echo; cat -- "$file" || exit 1 ;; esac
+done"""
+    return parse_sudoers(ask(host, server.name, script).text)
+
+
+def parse_sudoers(text: str) -> tuple[str, ...]:
+    """Read rules such as `%sudo ALL=(ALL:ALL) ALL`; an alias stands for those that it has as members."""
+    aliases: dict[str, list[str]] = {}
+    whom: set[str] = set()
+    for line in text.replace("\\\n", " ").splitlines():
+        line = line.strip()
+        if line.startswith("User_Alias"):
+            for each in line.removeprefix("User_Alias").split(":"):
+                name, _, members = each.partition("=")
+                aliases[name.strip()] = _listed(members)
+        elif not re.match(r"#(?!\d)|@include|Defaults|\w+_Alias\b", line) and (
+            rule := re.match(r"(.+?)\s+[^,=\s]+\s*=", line)
+        ):
+            whom.update(_listed(rule[1]))
+    return tuple(sorted(member for each in whom for member in aliases.get(each, [each])))
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",")]
+
+
+def observe_password_login(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> bool | None:
+    """Whether /etc/shadow has a password for the user, even an empty one; `!` and `*` are none. It takes root."""
+    if not actual_user.exists:
+        return None
+    # Only what tells a lock from a password leaves the server.
+    script = f"""awk -F : -v user={quote(user.name)} '$1 == user {{ print substr($2, 1, 1) }}' /etc/shadow"""
+    mark = ask(host, server.name, script).text
+    return bool(mark) and mark.strip() not in ("!", "*", "x")
+
+
+def observe_sudo_rules(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> tuple[str, ...] | None:
+    """What `sudo -l -U` lists; None where there is no such user. CouldNotLook: it takes root."""
+    if not actual_user.exists:
+        return None
+    script = f"command -v sudo >/dev/null || exit 0; sudo -n -l -U {quote(user.name)} || exit 1"
+    return parse_sudo_rules(ask(host, server.name, script).text)
+
+
+def parse_sudo_rules(text: str) -> tuple[str, ...]:
+    """Read what stands indented below `User deploy may run the following commands on app-1:`."""
+    _, _, rules = text.partition("may run the following commands")
+    return tuple(line.strip() for line in rules.splitlines()[1:] if line.strip())
+
+
+def observe_authorised_keys(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> AuthorisedKeys | None:
+    """The keys in the files that sshd looks at for this user; None where there is no such user."""
+    if not actual_user.exists or actual_user.home is None:
+        return None
+    default = ".ssh/authorized_keys .ssh/authorized_keys2"
+    whom = quote(f"user={user.name},host=localhost,addr=192.0.2.1")
+    script = f"""
+sshd=$(command -v sshd || echo /usr/sbin/sshd)
+files=
+if [ -x "$sshd" ]; then
+    settings=$($sshd -T -C {whom}) || exit 1
+    files=$(printf '%s\\n' "$settings" | sed -n 's/^authorizedkeysfile //p')
+fi
+for file in ${{files:-{default}}}; do
+    file=$(printf '%s' "$file" | sed {quote(f"s|%u|{user.name}|g; s|%h|{actual_user.home}|g")})
+    case $file in /*) ;; none) continue ;; *) file={quote(actual_user.home)}/$file ;; esac
+    folder=$(dirname "$file")
+    if [ -e "$file" ]; then cat -- "$file" || exit 1
+    elif [ -e "$folder" ] && [ ! -x "$folder" ]; then echo "$folder: Permission denied" >&2; exit 1
+    fi
+done"""
+    return parse_authorised_keys(ask(host, server.name, script).text)
+
+
+_KEY = re.compile(r"(?:^|\s)(?:(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+=*)[ \t]*(.*)$")
+
+
+def parse_authorised_keys(text: str) -> AuthorisedKeys:
+    """Read the lines of authorized_keys, options before a key and all; sshd(8) has their form."""
+    keys = []
+    for line in text.splitlines():
+        found = _KEY.search(line) if not line.lstrip().startswith("#") else None
+        if found:
+            blob = base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
+            digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+            keys.append((f"SHA256:{digest}", found[2].strip()))
+    return AuthorisedKeys(tuple(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccounts:
+    """The accounts that have no password to ask for."""
+
+    names: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
+    def told(self) -> str:
+        return f"without a password are {', '.join(self.names)}"
+
+
+def observe_superusers(host: Any, server: Spec) -> tuple[str, ...]:
+    """Names of all accounts with the number 0, by /etc/passwd."""
+    return tuple(ask(host, server.name, "grep -E '^[^:]+:[^:]*:0+:' /etc/passwd | cut -d : -f 1").text.split())
+
+
+def observe_open_accounts(host: Any, server: Spec) -> OpenAccounts:
+    """Names of the accounts whose password is empty, by /etc/shadow and /etc/passwd. It takes root."""
+    script = "grep -hE '^[^:]+::' /etc/passwd /etc/shadow || [ $? = 1 ]"
+    lines = ask(host, server.name, script).text.splitlines()
+    return OpenAccounts(tuple(sorted({line.partition(":")[0] for line in lines})))
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "actual_user": observe_user,
+    "actual_group": observe_group,
+    "password_login": observe_password_login,
+    "sudo_rules": observe_sudo_rules,
+    "authorised_keys": observe_authorised_keys,
+    "sudoers": observe_sudoers,
+    "superusers": observe_superusers,
+    "open_accounts": observe_open_accounts,
+}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from readygate.drills.dumps import Ends
 from readygate.errors import CouldNotLook
 
 # What reads the stream to its end on the server, and there checks what checksums it carries.
@@ -22,16 +22,29 @@ _CONTENTS = {
     ".db": "sqlite",
     ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
+    ".dump": "dump",
+    ".pgdump": "dump",
+    ".rdb": "rdb",
+    ".aof": "aof",
+    ".age": "encrypted",
+    ".gpg": "encrypted",
+    ".pgp": "encrypted",
+    ".asc": "encrypted",
+    ".enc": "encrypted",
 }
+# A file that stands for the folder around it: of `pg_dump --format=directory`, and of pg_basebackup.
+_FOLDERS = {"toc.dat": "dump folder", "backup_manifest": "base backup"}
 
-# How the dumps of each tool begin, and the line that they end with once all is written. A dump of a whole
-# PostgreSQL cluster holds complete dumps of databases, so its own line is the only one that counts.
-_DUMPS = {
-    r"-- PostgreSQL database cluster dump": "-- PostgreSQL database cluster dump complete",
-    r"-- PostgreSQL database dump": "-- PostgreSQL database dump complete",
-    r"-- (?:MySQL|MariaDB) dump": "-- Dump completed",
-    r"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;": "COMMIT;",
+# How encrypted files begin: age, OpenSSL, and OpenPGP in letters.
+_CIPHERS = {
+    b"age-encryption.org/v1\n": "age",
+    b"-----BEGIN AGE ENCRYPTED FILE-----": "age",
+    b"Salted__": "OpenSSL",
+    b"-----BEGIN PGP MESSAGE-----": "OpenPGP",
 }
+# RFC 9580, 4.2 and 5: an encrypted message begins with a session key, encrypted to a key (1) or a password (3).
+_OPENPGP_TAGS = (1, 3)
+_RDB_END = b"\xff"  # then eight bytes of checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +61,17 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a backup; `changed_at` is in seconds of the server's clock."""
+    """One file of a backup; times are in seconds of the server's clock. `dated` is the one that its name tells."""
 
     path: str
     size: int
     mode: int
     changed_at: int
+    dated: int | None = None
+
+    @property
+    def made_at(self) -> int:
+        return self.changed_at if self.dated is None else self.dated
 
     @property
     def shown(self) -> str:
@@ -65,40 +83,16 @@ class Artifact:
         return kind_of(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The first and the last bytes of what a file holds, which overlap or touch where it is short."""
-
-    first: bytes
-    last: bytes
-
-
 def kind_of(name: str) -> Kind:
     """The kind that the file's name promises."""
     path = PurePosixPath(name.lower())
     if path.suffix == ".tgz":
         return Kind("gzip -dc", "tar")
+    if path.name in _FOLDERS:
+        return Kind(None, _FOLDERS[path.name])
     unpacker = _UNPACKERS.get(path.suffix)
     inner = path.with_suffix("") if unpacker else path
     return Kind(unpacker, _CONTENTS.get(inner.suffix))
-
-
-def fault_of_dump(ends: Ends) -> str | None:
-    """What is wrong with a dump in SQL; None where it begins and ends as its tool writes it."""
-    beginning, end = ends.first.decode(errors="replace"), ends.last.decode(errors="replace")
-    trailer = next(
-        (trailer for header, trailer in _DUMPS.items() if re.search(f"^{header}", beginning, re.MULTILINE)),
-        None,
-    )
-    if trailer is None:
-        return "it does not begin as a dump of PostgreSQL, MySQL, MariaDB or SQLite does"
-    lines = [line.rstrip() for line in end.splitlines() if line.strip()]
-    # pg_dump may add `\unrestrict`, and MySQL the date; data after the trailer means that it was data too.
-    while lines and lines[-1].startswith(("--", "\\")) and not lines[-1].startswith(trailer):
-        lines.pop()
-    if not lines or not lines[-1].startswith(trailer):
-        return f"it was cut short: its last line is not '{trailer}'"
-    return None
 
 
 def fault_of_tar_end(ends: Ends) -> str | None:
@@ -127,4 +121,34 @@ def fault_of_json(data: bytes) -> str | None:
         held = json.loads(data)
     except (ValueError, RecursionError) as error:
         return f"it is not whole JSON: {error}"
-    return "there is nothing in it" if held in (None, "", [], {}) else None
+    if held in (None, "", [], {}):
+        return "there is nothing in it"
+    if isinstance(held, list) and any(isinstance(each, dict) and "model" in each for each in held):
+        whole = all(isinstance(each, dict) and {"model", "fields"} <= set(each) for each in held)
+        return None if whole else "not every object in it has a model and fields, as dumpdata writes them"
+    return None
+
+
+def fault_of_rdb(ends: Ends) -> str | None:
+    """What is wrong with a snapshot of Redis, by its two ends; versions before 5 had no checksum, and are gone."""
+    if not ends.first.startswith(b"REDIS"):
+        return "it does not begin as a snapshot of Redis does"
+    return None if ends.last[-9:-8] == _RDB_END else "it was cut short: the end of the snapshot is missing"
+
+
+def fault_of_aof(ends: Ends) -> str | None:
+    """What is wrong with an append-only file of Redis, by its two ends."""
+    if not ends.first.startswith((b"*", b"REDIS", b"#TS:")):
+        return "it does not begin as an append-only file of Redis does"
+    return None if ends.last.endswith(b"\r\n") else "it was cut short in the middle of a command"
+
+
+def cipher_of(first: bytes) -> str | None:
+    """What encrypted it, by its first bytes; None where it lies open."""
+    named = next((cipher for magic, cipher in _CIPHERS.items() if first.startswith(magic)), None)
+    if named or not first or not first[0] & 0x80:
+        return named
+    tag = first[0] & 0x3F if first[0] & 0x40 else (first[0] & 0x3F) >> 2
+    # The version of the packet follows its length; so a picture or a gzip stream is not taken for a message.
+    versions = first[2:6]
+    return "OpenPGP" if tag in _OPENPGP_TAGS and any(version in versions for version in (3, 4, 6)) else None

@@ -1,19 +1,24 @@
-"""What can be asked of a server by a command of the user's own, and the settings of its kernel."""
+"""What can be asked of a server by a command of the user's own."""
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from shlex import quote
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from readygate.areas.asking import ask, run
-from readygate.errors import Mistake
+from readygate.areas.asking import run
 from readygate.expectation import Count, Seconds, Text
-from readygate.spec import Spec
+from readygate.spec import Setting, Spec
+
+
+class Retry(Setting):
+    """How often to run a command again while it isn't as it should be."""
+
+    times: int = Field(3, description="How many times to run it again after the first.", ge=1, le=100)
+    every: Seconds = Field(5.0, description="How long to wait before each.")
 
 
 class Command(Spec):
@@ -26,6 +31,8 @@ class Command(Spec):
     within: Seconds = Field(30.0, description="A setting: how long it may take.")
     exit: Count | None = Field(None, description="The exit code that it ends with.")
     output: Text | None = Field(None, description="What it prints, without the white space around it.")
+    errors: Text | None = Field(None, description="What it prints on its error output, likewise.")
+    retry: Retry | None = Field(None, description="A setting: run it again until it is as declared.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +41,25 @@ class ActualCommand:
 
     exit: int
     output: str
+    errors: str
+    attempts: int = 1
 
-
-def kernel_setting(key: str) -> str:
-    """The key, if it is one of sysctl's."""
-    if not re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_/@:-]+)+", key):
-        raise Mistake(f"'{key}' is not a kernel setting", "write e.g. vm.swappiness")
-    return key
-
-
-KernelSetting = Annotated[str, AfterValidator(kernel_setting)]
+    def meets(self, command: Command) -> bool:
+        asked = ((command.exit, self.exit), (command.output, self.output), (command.errors, self.errors))
+        return all(expected is None or bool(expected.judge(actual)) for expected, actual in asked)
 
 
 def observe_command(host: Any, server: Spec, command: Command) -> ActualCommand:
-    """Run it. CouldNotLook: it isn't there, may not be run, or takes too long."""
-    answer = run(host, server.name, command.run, within=command.within)
-    return ActualCommand(answer.exit, answer.output.decode(errors="replace").strip())
+    """Run it, and again if that was declared. CouldNotLook: it isn't there, may not be run, or takes too long."""
+    most = 1 + (command.retry.times if command.retry else 0)
+    for attempt in range(1, most + 1):
+        answer = run(host, server.name, command.run, within=command.within)
+        output = answer.output.decode(errors="replace").strip()
+        actual = ActualCommand(answer.exit, output, answer.errors, attempt)
+        if actual.meets(command) or attempt == most:
+            break
+        time.sleep(command.retry.every if command.retry else 0)
+    return actual
 
 
-def observe_sysctl(host: Any, server: Spec, key: str) -> int | str | None:
-    """What the kernel's setting is now: a number, or words with a space between; None if there is no such."""
-    # In a name such as net.ipv4.conf.eth0/100.rp_filter, sysctl writes the dot of an interface as a slash.
-    path = quote("/proc/sys/" + key.translate(str.maketrans("./", "/.")))
-    text = " ".join(ask(host, server.name, f"[ ! -e {path} ] || cat {path}").text.split())
-    return int(text) if re.fullmatch(r"-?\d+", text) else text or None
-
-
-FACTS: dict[str, Callable[..., Any]] = {"actual_command": observe_command, "kernel_setting": observe_sysctl}
+FACTS: dict[str, Callable[..., Any]] = {"actual_command": observe_command}

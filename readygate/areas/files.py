@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from posixpath import normpath
 from shlex import quote
 from typing import Annotated, Any, ClassVar
@@ -13,8 +13,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from readygate.areas.asking import ask
+from readygate.areas.secrets import Secret, SecretValue
+from readygate.areas.settings import Format, SettingKey, Settings, format_of, parse_settings
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtMostDuration, Flag, Mode, Size, Text
+from readygate.expectation import AtMostDuration, Count, Expectation, Flag, Json, Mode, Size, Text
 from readygate.spec import Spec
 
 # A configuration file is smaller; a log is not what `contains` is for.
@@ -71,6 +73,8 @@ class File(Spec):
     mode: Mode | None = Field(None, description='Who may read, write and run it, in quotes: "0600".')
     owner: Text | None = Field(None, description="Name of the user who owns it.")
     group: Text | None = Field(None, description="Name of the group that owns it.")
+    uid: Count | None = Field(None, description="Number of the user who owns it.")
+    gid: Count | None = Field(None, description="Number of the group that owns it.")
     size: Size | None = Field(None, description="Its size in bytes.")
     age: AtMostDuration | None = Field(None, description="How long ago it was last written.")
     links_to: Text | None = Field(None, description="Where the link leads, as it is written in the link.")
@@ -80,9 +84,17 @@ class File(Spec):
         description="By regular expression: whether some line holds it. What is in the file is never shown.",
     )
 
+    keys: dict[SettingKey, Json] | None = Field(
+        None, description="What the file says by key, or by dotted path: {DEBUG: false, server.port: 8080}."
+    )
+    secrets: dict[str, Secret] | None = Field(None, description="Secrets in it by key; none is ever shown.")
+    format: Format | None = Field(None, description="A setting: env, ini, json, yaml or toml, if no name says it.")
+
     def refuse_name(self, name: str) -> None:
         if self.path is None:
             absolute(name)
+        if (self.keys or self.secrets) and self.format is None:
+            format_of(self.path or name)
 
     @property
     def place(self) -> str:
@@ -104,6 +116,8 @@ class ActualFile:
     asked_at: int | None = None
     links_to: str | None = None
     leads_to_file: bool = False
+    uid: int | None = None
+    gid: int | None = None
 
     @property
     def age_s(self) -> int | None:
@@ -114,12 +128,22 @@ class ActualFile:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds; None where there is no file."""
+    """What a file holds; None where there is no file. No traceback shows it."""
 
-    text: str | None
+    text: str | None = field(repr=False)
 
     def has(self, pattern: str) -> bool | None:
         return None if self.text is None else bool(re.search(pattern, self.text, re.MULTILINE))
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What a file of settings says; nothing where there is no file."""
+
+    settings: Settings | None
+
+    def at(self, key: str, expected: Expectation) -> Any:
+        return None if self.settings is None else self.settings.at(key, expected)
 
 
 def age_s(changed_at: int, asked_at: int) -> int:
@@ -133,7 +157,7 @@ def age_s(changed_at: int, asked_at: int) -> int:
 
 
 # Prints what `stat` says, or nothing where nothing is; any other trouble is an error.
-_LOOK = """
+LOOK = """
 look() {
     if out=$(stat "$@" 2>&1); then printf '%s\\n' "$out"; return; fi
     case $out in *"No such file"*|*"Not a directory"*) ;; *) printf '%s\\n' "$out" >&2; exit 1 ;; esac
@@ -145,7 +169,7 @@ def observe_file(host: Any, server: Spec, file: File) -> ActualFile:
     """What `stat` says of the path, by one command."""
     path = quote(file.place)
     format_ = "'%f\n%u %U\n%g %G\n%s\n%Y'"
-    script = f"""{_LOOK}
+    script = f"""{LOOK}
 date +%s
 look -c %f -- {path}
 [ -L {path} ] && readlink -- {path} || echo
@@ -174,6 +198,8 @@ def parse_stat(text: str) -> ActualFile:
         asked_at=int(asked_at),
         links_to=links_to,
         leads_to_file=stat.S_ISREG(int(mode, 16)),
+        uid=int(owner.split()[0]),
+        gid=int(group.split()[0]),
     )
 
 
@@ -202,8 +228,22 @@ def observe_contents(host: Any, server: Spec, file: File, actual_file: ActualFil
     return Contents(held.decode(errors="replace"))
 
 
+def observe_settings(file: File, contents: Contents) -> FileSettings:
+    """What the file says by key. CouldNotLook: it is broken, or of another format."""
+    if contents.text is None:
+        return FileSettings(None)
+    return FileSettings(parse_settings(contents.text, file.format or format_of(file.place), file.place))
+
+
+def observe_secret(secret: Secret, file_settings: FileSettings) -> SecretValue:
+    settings = file_settings.settings
+    return SecretValue(None) if settings is None else settings.secret(secret.name)
+
+
 FACTS: dict[str, Callable[..., Any]] = {
     "actual_file": observe_file,
     "digest": observe_digest,
     "contents": observe_contents,
+    "file_settings": observe_settings,
+    "secret_value": observe_secret,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import ssl
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
@@ -15,13 +17,14 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as TookTooLong
 
 from readygate import __version__
+from readygate.areas.metrics_text import metric_names
 from readygate.areas.origin import PORTS, Origin, ascii_name, parse_site_url
-from readygate.areas.tls_trust import describing_context, fault_of, verifying_context
+from readygate.areas.tls_trust import careful_client, describing_context, fault_of
 from readygate.errors import CouldNotLook, Mistake
 from readygate.results import Evidence
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_USER_AGENT = f"readygate/{__version__}"
+USER_AGENT = f"readygate/{__version__}"
 _MOST_HOPS = 10
 _MOST_BYTES = 5_000_000
 
@@ -36,6 +39,7 @@ class Response:
     content: bytes = field(repr=False)
     is_cut: bool
     elapsed_s: float
+    samples_s: tuple[float, ...] = ()
     attempts: int = 1
     evidence: tuple[Evidence, ...] = ()
 
@@ -57,6 +61,24 @@ class Response:
     def time_s(self) -> float:
         self._whole()
         return self.elapsed_s
+
+    def percentile_s(self, percent: int) -> float:
+        """The time that so many of 100 answers took at most, by the nearest rank."""
+        self._whole()
+        return self.samples_s[math.ceil(percent / 100 * len(self.samples_s)) - 1]
+
+    def cookie(self, name: str) -> tuple[str, ...] | None:
+        """The attributes of a cookie that is set, as RFC 6265 spells them; None where it isn't set."""
+        for header, value in self.fields:
+            first, *attributes = (part.strip() for part in value.split(";"))
+            if header.lower() == "set-cookie" and first.partition("=")[0] == name:
+                return tuple(_attribute(each) for each in attributes if each)
+        return None
+
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """The names in a text of Prometheus; None where it is none."""
+        return metric_names(self.text)
 
     def value_at(self, path: str) -> Any:
         """What the JSON body has at the dotted path, or None where it has nothing there or isn't JSON."""
@@ -83,6 +105,14 @@ class Response:
         return self.content
 
 
+def _attribute(text: str) -> str:
+    name, equals, value = text.partition("=")
+    known = ("Secure", "HttpOnly", "SameSite", "Path", "Domain", "Max-Age", "Expires", "Partitioned")
+    spelt = next((each for each in known if each.lower() == name.strip().lower()), name.strip())
+    value = value.strip().capitalize() if spelt == "SameSite" else value.strip()
+    return f"{spelt}={value}" if equals else spelt
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked; `headers` and `body` go to the site itself, and nowhere that it redirects to."""
@@ -91,9 +121,26 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes | None = field(default=None, repr=False)
 
+    @classmethod
+    def declared(cls, method: str, headers: Mapping[str, str], send_json: object) -> Request:
+        """A request as the inventory has it; None sends no body."""
+        if send_json is None:
+            return cls(method, tuple(headers.items()))
+        sent = {"Content-Type": "application/json", **headers}
+        return cls(method, tuple(sent.items()), json.dumps(send_json).encode())
+
     @property
     def carries_ours(self) -> bool:
         return bool(self.headers or self.body)
+
+
+def one_line(headers: dict[str, str]) -> dict[str, str]:
+    """The headers, where each is one line; a Mistake otherwise."""
+    for name, value in headers.items():
+        # The value may be a secret, so it isn't repeated here.
+        if not name or any(character in name + value for character in "\r\n"):
+            raise Mistake(f"the header {name!r} is not a single line", "write its name and value without line breaks")
+    return headers
 
 
 def fetch(origin: Origin, path: str, request: Request = Request(), *, follow_redirects: bool = False) -> Response:
@@ -122,14 +169,14 @@ def fetch(origin: Origin, path: str, request: Request = Request(), *, follow_red
 def _exchange(origin: Origin, target: str, request: Request) -> Response:
     """One request and its answer; trust that a TLS check tells of is not told of a second time here."""
     try:
-        return _ask(origin, target, request, verifying_context(origin.ca))
+        return _ask(origin, target, request, careful_client(origin.ca))
     except SSLError as error:
         refused = error.args[0] if error.args else None
         if not isinstance(refused, ssl.SSLCertVerificationError):
             raise CouldNotLook(
-                f"{origin.connect_to}:{origin.port} breaks the TLS handshake off: {error}",
+                f"{origin.at} breaks the TLS handshake off: {error}",
                 cause=f"handshake:{origin.site}",
-                mend=f"see what `openssl s_client -connect {origin.connect_to}:{origin.port}` says",
+                mend=f"see what `openssl s_client -connect {origin.at}` says",
             ) from None
     fault = fault_of(refused)
     if fault not in origin.judged_faults:
@@ -152,7 +199,7 @@ def _exchange(origin: Origin, target: str, request: Request) -> Response:
 
 
 def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext) -> Response:
-    headers = urllib3.HTTPHeaderDict({"Host": origin.netloc, "User-Agent": _USER_AGENT, "Accept": "*/*"})
+    headers = urllib3.HTTPHeaderDict({"Host": origin.netloc, "User-Agent": USER_AGENT, "Accept": "*/*"})
     headers.update(dict(request.headers))
     begun = time.monotonic()
     try:
@@ -195,10 +242,10 @@ def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool
     """Connects to where `resolve` says, and speaks to the site by its own name."""
     timeout = urllib3.Timeout(total=origin.timeout_s)
     if origin.scheme == "http":
-        return urllib3.HTTPConnectionPool(origin.connect_to, origin.port, timeout=timeout, retries=False)
+        return urllib3.HTTPConnectionPool(origin.connect_to, origin.dialled, timeout=timeout, retries=False)
     return urllib3.HTTPSConnectionPool(
         origin.connect_to,
-        origin.port,
+        origin.dialled,
         timeout=timeout,
         retries=False,
         ssl_context=context,

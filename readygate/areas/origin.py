@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urlsplit
 
+from readygate.areas.starttls import start_tls
 from readygate.areas.tls_trust import Fault
 from readygate.errors import CouldNotLook, Mistake
 
@@ -17,8 +18,9 @@ PORTS = {"https": 443, "http": 80}
 class Origin:
     """The scheme, host and port of a site (RFC 6454), and how to get there.
 
-    `connect_to` is the name or address to which the connection goes; Host, SNI and the certificate's names
-    follow `host` all the same. `ca` is the bundle that is trusted instead of the system's store.
+    `connect_to` and `port_at` are where the connection goes; Host, SNI and the certificate's names follow `host`
+    and `port` all the same. `ca` is the bundle that is trusted instead of the system's store. `starttls` is the
+    protocol that is spoken before TLS, if any.
     """
 
     site: str
@@ -30,12 +32,32 @@ class Origin:
     timeout_s: float = 10.0
     ca: str | None = None
     judged_faults: frozenset[Fault] = field(default=frozenset(), repr=False)
+    nodes: tuple[str, ...] = ()
+    port_at: int | None = None
+    starttls: str | None = None
 
     @property
     def netloc(self) -> str:
         """Host and port as a Host header has them: the port only where it isn't the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def home(self) -> str:
+        """The origin as browsers send it."""
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def dialled(self) -> int:
+        """The port that the connection goes to."""
+        return self.port_at or self.port
+
+    @property
+    def at(self) -> str:
+        """Where the connection goes."""
+        return (
+            f"[{self.connect_to}]:{self.dialled}" if ":" in self.connect_to else f"{self.connect_to}:{self.dialled}"
+        )
 
     @property
     def server_name(self) -> str | None:
@@ -47,18 +69,29 @@ class Origin:
 
     def over_http(self, port: int) -> Origin:
         """The same host, asked in the clear."""
-        return replace(self, scheme="http", port=port)
+        return replace(self, scheme="http", port=port, port_at=None)
 
     def connect(self) -> socket.socket:
         """A TCP connection; every wait on it is bounded by the site's timeout."""
         try:
-            return socket.create_connection((self.connect_to, self.port), timeout=self.timeout_s)
+            connection = socket.create_connection((self.connect_to, self.dialled), timeout=self.timeout_s)
         except OSError as error:
             raise self.unreachable(error) from error
+        if self.starttls:
+            try:
+                start_tls(connection, self.starttls)
+            except (OSError, ValueError) as error:
+                connection.close()
+                raise CouldNotLook(
+                    f"{self.at} does not start TLS over {self.starttls}: {error}",
+                    cause=f"starttls:{self.site}",
+                    mend="see that the port speaks this protocol and offers TLS",
+                ) from error
+        return connection
 
     def unreachable(self, error: Exception) -> CouldNotLook:
         """The same cause for all that can't be seen of this site, whatever the wait broke off with."""
-        at = f"{self.connect_to}:{self.port}"
+        at = self.at
         match error:
             case socket.gaierror():
                 reason = f"the name {self.connect_to} does not resolve"

@@ -7,16 +7,34 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from readygate.areas.asking import ask, forbidden
 from readygate.areas.files import Pattern
 from readygate.areas.proc import ProcessEntry, Socket, parse_processes, parse_socket_holders, parse_sockets
 from readygate.errors import Mistake
-from readygate.expectation import Count, Flag, TextSet
+from readygate.expectation import AtLeastCount, AtMostPercent, Count, Flag, TextSet
 from readygate.spec import Spec
 
 _LONGEST_NAME = 15  # TASK_COMM_LEN of Linux, without the NUL
+
+
+# As limits.conf(5) and systemd name them, and as /proc/PID/limits does.
+_LIMITS = {
+    "core": "Max core file size", "data": "Max data size", "fsize": "Max file size", "memlock": "Max locked memory",
+    "nofile": "Max open files", "nproc": "Max processes", "stack": "Max stack size", "as": "Max address space",
+}  # fmt: skip
+_UNLIMITED = 2**63 - 1
+
+
+def limit_name(name: str) -> str:
+    """The name, if Linux has such a limit."""
+    if name not in _LIMITS:
+        raise Mistake(f"'{name}' is no limit of a process", f"write one of {', '.join(_LIMITS)}")
+    return name
+
+
+LimitName = Annotated[str, AfterValidator(limit_name)]
 
 
 class Process(Spec):
@@ -28,6 +46,12 @@ class Process(Spec):
     running: Flag | None = Field(None, description="Whether there is at least one.")
     count: Count | None = Field(None, description="How many there are.")
     users: TextSet | None = Field(None, description="Names of the users that they run as.")
+    open_files: AtMostPercent | None = Field(
+        None, description="How much of its limit of open files is used, by that process which is nearest to it."
+    )
+    limits: dict[LimitName, AtLeastCount] | None = Field(
+        None, description="The soft limits in force, such as nofile; the lowest, if there are more processes."
+    )
     matching: Pattern | None = Field(
         None,
         description="A setting: a regular expression to find in the whole command line, instead of the name.",
@@ -44,7 +68,9 @@ def numbered(port: str) -> str:
     return port
 
 
-PortName = Annotated[str, BeforeValidator(str), AfterValidator(numbered)]
+PortName = Annotated[
+    str, BeforeValidator(str), AfterValidator(numbered), WithJsonSchema({"type": ["integer", "string"]})
+]
 
 
 class Port(Spec):
@@ -85,7 +111,7 @@ class Processes:
     def found_by(self, process: Process) -> ActualProcess:
         entries = [entry for entry in self.entries if is_meant(process, entry)]
         users = {self.user_names.get(entry.uid, str(entry.uid)) for entry in entries}
-        return ActualProcess(len(entries), tuple(sorted(users)))
+        return ActualProcess(len(entries), tuple(sorted(users)), tuple(entry.pid for entry in entries))
 
     def names(self, pids: Iterable[int]) -> tuple[str, ...]:
         wanted = set(pids)
@@ -98,10 +124,27 @@ class ActualProcess:
 
     count: int
     users: tuple[str, ...]
+    pids: tuple[int, ...] = ()
 
     @property
     def running(self) -> bool:
         return self.count > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """The soft limits of each process that was meant, and how many files it has open."""
+
+    limits: tuple[dict[str, int], ...]
+    opened: tuple[int, ...]
+
+    def lowest(self, name: str) -> int | None:
+        return min((each[_LIMITS[name]] for each in self.limits), default=None)
+
+    @property
+    def open_files_percent(self) -> float | None:
+        shares = zip(self.opened, self.limits, strict=True)
+        return max((100 * opened / each[_LIMITS["nofile"]] for opened, each in shares), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +190,31 @@ def observe_processes(host: Any, server: Spec) -> Processes:
 
 def observe_process(process: Process, processes: Processes) -> ActualProcess:
     return processes.found_by(process)
+
+
+def observe_process_limits(host: Any, server: Spec, actual_process: ActualProcess) -> ProcessLimits:
+    """What /proc says of each; of one that has ended meanwhile, nothing. It takes root, or to be the same user."""
+    pids = " ".join(map(str, actual_process.pids))
+    script = f"""
+for pid in {pids}; do
+    [ -d /proc/$pid ] || continue
+    [ -r /proc/$pid/fd ] && [ -x /proc/$pid/fd ] || {{ echo "/proc/$pid/fd: Permission denied" >&2; exit 1; }}
+    set -- /proc/$pid/fd/*
+    echo "Opened $#"
+    cat /proc/$pid/limits
+done"""
+    return parse_limits(ask(host, server.name, script).text if pids else "")
+
+
+def parse_limits(text: str) -> ProcessLimits:
+    """Read how many files are open, and the table of limits, of one process after the other."""
+    opened, limits = [], []
+    for part in text.split("Opened ")[1:]:
+        count, _, table = part.partition("\n")
+        opened.append(int(count))
+        rows = re.findall(r"^(Max [a-z ]+?)\s{2,}(\d+|unlimited)\s", table, re.MULTILINE)
+        limits.append({name: _UNLIMITED if soft == "unlimited" else int(soft) for name, soft in rows})
+    return ProcessLimits(tuple(limits), tuple(opened))
 
 
 def observe_sockets(host: Any, server: Spec) -> tuple[Socket, ...]:
@@ -195,6 +263,7 @@ def observe_listeners(
 FACTS: dict[str, Callable[..., Any]] = {
     "processes": observe_processes,
     "actual_process": observe_process,
+    "process_limits": observe_process_limits,
     "sockets": observe_sockets,
     "actual_port": observe_port,
     "socket_holders": observe_socket_holders,

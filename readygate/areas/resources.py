@@ -1,7 +1,8 @@
-"""What a server has left: disk, inodes, memory and swap."""
+"""What a server has left: disk, inodes, memory, swap, processors and open files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
@@ -12,7 +13,7 @@ from pydantic import Field
 from readygate.areas.asking import ask
 from readygate.areas.proc import parse_meminfo, parse_space
 from readygate.errors import CouldNotLook
-from readygate.expectation import AtLeastSize, AtMostPercent, Flag
+from readygate.expectation import AtLeastSize, AtMostNumber, AtMostPercent, Flag, Text, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -27,6 +28,9 @@ class Disk(Spec):
     used: AtMostPercent | None = Field(None, description="How much of it is used, as df reckons.")
     free: AtLeastSize | None = Field(None, description="How much ordinary users may still write.")
     inodes_used: AtMostPercent | None = Field(None, description="How many of its inodes are used.")
+    filesystem: Text | None = Field(None, description="Its type, e.g. ext4 or tmpfs.")
+    source: Text | None = Field(None, description="What is mounted, e.g. /dev/vdb1.")
+    options: TextSet | None = Field(None, description="How it is mounted: {contains: [nodev, nosuid]}.")
 
 
 class Memory(Spec):
@@ -38,6 +42,17 @@ class Memory(Spec):
     available: AtLeastSize | None = Field(None, description="What programs could still get without swapping.")
     used: AtMostPercent | None = Field(None, description="The share of the memory that isn't available.")
     swap_used: AtMostPercent | None = Field(None, description="The share of the swap space in use.")
+
+
+class LoadAverage(Spec):
+    """How much a server has to do, by the average number of processes that run or wait, for each processor."""
+
+    area: ClassVar[str] = "load_average"
+    noun: ClassVar[str] = "load_average"
+
+    one_minute: AtMostNumber | None = Field(None, description="For each processor, over the last minute.")
+    five_minutes: AtMostNumber | None = Field(None, description="For each processor, over five minutes.")
+    fifteen_minutes: AtMostNumber | None = Field(None, description="For each processor, over a quarter of an hour.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,24 @@ class ActualMemory:
     @property
     def swap_used_percent(self) -> float:
         return 100 * (1 - self.swap_free / self.swap_total) if self.swap_total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ActualMount:
+    """How a filesystem is mounted; None is one that isn't."""
+
+    source: str | None = None
+    filesystem: str | None = None
+    options: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActualLoad:
+    """The averages of the kernel, divided by the number of processors."""
+
+    one_minute: float
+    five_minutes: float
+    fifteen_minutes: float
 
 
 def observe_disk(host: Any, server: Spec, disk: Spec) -> ActualDisk:
@@ -112,4 +145,46 @@ def observe_memory(host: Any, server: Spec) -> ActualMemory:
         raise CouldNotLook(f"/proc/meminfo of {server.name} has no {missing.args[0]}") from None
 
 
-FACTS: dict[str, Callable[..., Any]] = {"actual_disk": observe_disk, "actual_memory": observe_memory}
+def observe_mounts(host: Any, server: Spec) -> dict[str, ActualMount]:
+    """All mounts by their path, from /proc."""
+    return parse_mounts(ask(host, server.name, "cat /proc/self/mounts").text)
+
+
+def parse_mounts(text: str) -> dict[str, ActualMount]:
+    """Read the kernel's table, which writes a space as \\040; of what is mounted over another, the last counts."""
+    mounts = {}
+    for line in text.splitlines():
+        source, path, filesystem, options, *_ = (_unescaped(field) for field in line.split(" "))
+        mounts[path] = ActualMount(source, filesystem, tuple(options.split(",")))
+    return mounts
+
+
+def _unescaped(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), field)
+
+
+def observe_mount(disk: Spec, mounts: dict[str, ActualMount]) -> ActualMount:
+    return mounts.get(disk.name, ActualMount())
+
+
+def observe_load(host: Any, server: Spec) -> ActualLoad:
+    """What /proc/loadavg says, for each of the processors that are online."""
+    text = ask(host, server.name, "cat /proc/loadavg; grep -c ^processor /proc/cpuinfo").text
+    averages, processors = text.splitlines()
+    return ActualLoad(*(float(average) / int(processors) for average in averages.split()[:3]))
+
+
+def observe_open_files(host: Any, server: Spec) -> float:
+    """How much, in per cent, of the kernel's limit of open files is used up."""
+    opened, _, most = ask(host, server.name, "cat /proc/sys/fs/file-nr").text.split()
+    return 100 * int(opened) / int(most)
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "actual_disk": observe_disk,
+    "actual_memory": observe_memory,
+    "mounts": observe_mounts,
+    "actual_mount": observe_mount,
+    "actual_load": observe_load,
+    "open_files": observe_open_files,
+}

@@ -5,19 +5,65 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from testinfra.backend import BACKENDS
 
-from readygate.areas import accounts, commands, files, processes, resources, software
-from readygate.areas.accounts import User
-from readygate.areas.commands import Command, KernelSetting
+from readygate.areas import (
+    accounts,
+    checkouts,
+    clock,
+    commands,
+    cron,
+    files,
+    firewall,
+    kernel,
+    listening,
+    logs,
+    network,
+    nginx,
+    permissions,
+    platform,
+    processes,
+    resources,
+    services,
+    software,
+    sshd,
+    timers,
+    updates,
+)
+from readygate.areas.accounts import Group, User
+from readygate.areas.checkouts import Checkout
+from readygate.areas.clock import Clock
+from readygate.areas.commands import Command
+from readygate.areas.containers import Containers
+from readygate.areas.cron import CronJob
 from readygate.areas.files import AbsolutePath, File
+from readygate.areas.firewall import Firewall
+from readygate.areas.hardening import with_baseline
+from readygate.areas.kernel import KernelModule, KernelSetting
+from readygate.areas.listening import PortSet
+from readygate.areas.logs import Log
+from readygate.areas.network import Destination, DnsName, Interface, Reaches
+from readygate.areas.nginx import Nginx
+from readygate.areas.permissions import Permissions
+from readygate.areas.platform import System
 from readygate.areas.processes import Port, Process
-from readygate.areas.resources import Disk, Memory
-from readygate.areas.software import OneName, Package, Service
+from readygate.areas.resources import Disk, LoadAverage, Memory
+from readygate.areas.services import Service
+from readygate.areas.software import OneName, Package
+from readygate.areas.sshd import SshdKeyword, SshdValue
+from readygate.areas.timers import Timer
+from readygate.areas.updates import Updates
 from readygate.errors import Mistake
-from readygate.expectation import Json
-from readygate.spec import Spec
+from readygate.expectation import AtMostCount, AtMostPercent, Flag, Json, Text, TextSet
+from readygate.spec import Setting, Spec
+
+
+class Baseline(Setting):
+    """A baseline of which some lines are left out."""
+
+    name: str = Field(description="Which baseline: linux.")
+    without: tuple[str, ...] = Field((), description="Paths of its lines that don't fit: sshd.MaxAuthTries.")
 
 
 def host_spec(connect: str) -> str:
@@ -45,22 +91,89 @@ class Server(Spec):
     sudo: bool = Field(False, description="A setting: whether to look as root, or as `sudo_user`, by sudo.")
     sudo_user: str | None = Field(None, description="A setting: whom to become instead of root.")
 
-    files: dict[str, File] | None = Field(None, description="Files and directories, by absolute path or name.")
-    processes: dict[str, Process] | None = Field(None, description="Processes, by name.")
-    ports: dict[str, Port] | None = Field(None, description="Ports, such as 443 or 53/udp, or by name.")
-    services: dict[OneName, Service] | None = Field(None, description="Units of systemd, by name.")
+    baseline: str | Baseline | None = Field(
+        None, description="A setting: a baseline that is declared beneath all that stands here, e.g. linux."
+    )
+
+    system: System | None = Field(None, description="Its distribution, kernel, time zone and the like.")
+    updates: Updates | None = Field(None, description="The updates that wait, and whether a reboot is due.")
     packages: dict[OneName, Package] | None = Field(None, description="Packages, by name.")
+    services: dict[OneName, Service] | None = Field(None, description="Services, by the name of the unit.")
+    failed_units: AtMostCount | None = Field(None, description="How many units of systemd have failed.")
+    processes: dict[str, Process] | None = Field(None, description="Processes, by name.")
+    cron: dict[str, CronJob] | None = Field(None, description="Jobs of cron, by a part of their command line.")
+    timers: dict[OneName, Timer] | None = Field(None, description="Timers of systemd, by name.")
+    ports: dict[str, Port] | None = Field(None, description="Ports, such as 443 or 53/udp, or by name.")
+    listening_only: PortSet | None = Field(
+        None, description="All ports at which anything waits for others than the server itself: [22, 443, 53/udp]."
+    )
+    reaches: Reaches | None = Field(
+        None, description="What the server can connect to, or can't: db.internal:5432, a list, or flags by host:port."
+    )
+    dns: dict[str, DnsName] | None = Field(None, description="Names, as the server resolves them.")
+    interfaces: dict[OneName, Interface] | None = Field(None, description="Network interfaces, by name.")
+    routes: dict[Destination, Text] | None = Field(
+        None, description="Routes of IPv4 by destination, such as default: via 10.0.0.1 dev eth0."
+    )
+    files: dict[str, File] | None = Field(None, description="Files and directories, by absolute path or name.")
+    checkouts: dict[AbsolutePath, Checkout] | None = Field(None, description="Checkouts of git, by absolute path.")
+    logs: dict[str, Log] | None = Field(None, description="Logs, by absolute path or name.")
+    permissions: Permissions | None = Field(None, description="Surprises among all files.")
     users: dict[OneName, User] | None = Field(None, description="Accounts, by name.")
+    user_groups: dict[OneName, Group] | None = Field(None, description="Groups of accounts, by name.")
+    sudoers: TextSet | None = Field(None, description='Whom the rules of sudo are for: [root, "%sudo"].')
+    superusers: TextSet | None = Field(None, description="Names of all accounts with the number 0.")
+    open_accounts: AtMostCount | None = Field(None, description="How many accounts have an empty password.")
+    sshd: dict[SshdKeyword, SshdValue] | None = Field(
+        None, description='Settings of sshd as it tells them, by keyword: {PermitRootLogin: "no"}.'
+    )
+    nginx: Nginx | None = Field(None, description="The configuration of nginx.")
     disk: dict[AbsolutePath, Disk] | None = Field(None, description="Filesystems, by mount point.")
     memory: Memory | None = Field(None, description="The server's memory.")
+    load_average: LoadAverage | None = Field(None, description="How much it has to do, for each processor.")
+    open_files: AtMostPercent | None = Field(
+        None, description="How much of the kernel's limit of open files is used."
+    )
+    clock: Clock | None = Field(None, description="Whether its clock is kept right.")
     sysctl: dict[KernelSetting, Json] | None = Field(None, description="Settings of the kernel as it runs.")
+    modules: dict[KernelModule, Flag] | None = Field(
+        None, description="Modules of the kernel, by name: whether it has them now."
+    )
+    firewall: Firewall | None = Field(None, description="What is let in, and what is seen from outside.")
+    containers: Containers | None = Field(None, description="The containers of its docker or podman.")
     commands: dict[str, Command] | None = Field(
         None, description="Commands of your own, by a name; each must only look."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _on_its_baseline(cls, declared: Any) -> Any:
+        return with_baseline(declared)
+
 
 SECTIONS: Mapping[str, type[Spec]] = {"servers": Server}
 
-FACTS: Mapping[str, Callable[..., Any]] = (
-    accounts.FACTS | commands.FACTS | files.FACTS | processes.FACTS | resources.FACTS | software.FACTS
+_PARTS = (
+    accounts,
+    checkouts,
+    clock,
+    commands,
+    cron,
+    files,
+    firewall,
+    kernel,
+    listening,
+    logs,
+    network,
+    nginx,
+    permissions,
+    platform,
+    processes,
+    resources,
+    services,
+    software,
+    sshd,
+    timers,
+    updates,
 )
+FACTS: Mapping[str, Callable[..., Any]] = {name: fact for part in _PARTS for name, fact in part.FACTS.items()}

@@ -9,25 +9,28 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from readygate.areas import cors, http_manners, nodes, rate_limit
+from readygate.areas.cors import Cors
 from readygate.areas.http import Endpoint
-from readygate.areas.http_fetch import REDIRECTS, Response, fetch
+from readygate.areas.http_fetch import REDIRECTS, Request, Response, fetch
+from readygate.areas.mentioned import members
+from readygate.areas.nodes import is_node
 from readygate.areas.origin import PORTS, Origin, ascii_name, parse_site_url
+from readygate.areas.rate_limit import RateLimit
 from readygate.areas.tls import Tls
+from readygate.areas.tls_ports import TlsPort
 from readygate.errors import Mistake
-from readygate.expectation import Flag, Seconds, Text
+from readygate.expectation import Flag, Seconds, Text, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
+
+_OTHER_HOST = "stranger.invalid"
+_HOST_REFUSED = (400, 403, 404, 421)
 
 
 def _site_url(url: str) -> str:
     parse_site_url(url)
     return url
-
-
-def _endpoint_path(path: str) -> str:
-    if not path.startswith("/") or "#" in path or any(character.isspace() for character in path):
-        raise Mistake(f"'{path}' is not the path of an endpoint", "begin it with a slash, e.g. /health")
-    return path
 
 
 class Site(Spec):
@@ -47,11 +50,38 @@ class Site(Spec):
     redirects_http: Flag | None = Field(
         None, description="Whether http:// sends visitors on to https:// on the same host."
     )
-    headers: dict[str, Text] = Field(default_factory=dict, description="Headers of the answer at the site's root.")
-    tls: Tls | None = Field(None, description="Its certificate, and the versions of TLS that it speaks.")
-    endpoints: dict[Annotated[str, AfterValidator(_endpoint_path)], Endpoint] = Field(
-        default_factory=dict, description="Its endpoints by path."
+    nodes: tuple[str, ...] = Field(
+        (), description="A setting: its nodes behind the name, host[:port]; all that it resolves to unless set."
     )
+    headers: dict[str, Text] = Field(default_factory=dict, description="Headers of the answer at the site's root.")
+    headers_on_errors: dict[str, Text] = Field(
+        default_factory=dict, description="Headers of the answer to whoever asks for a page that isn't there."
+    )
+    shows_debug: Flag | None = Field(None, description="Whether an error shows a stack trace or a debugger.")
+    exposes_files: Flag | None = Field(
+        None, description="Whether a repository, an .env, a backup or a debug page is found where they often lie."
+    )
+    hides: TextSet | None = Field(None, description="Paths that are not served: [/.git/config, /metrics].")
+    refuses_other_hosts: Flag | None = Field(
+        None, description="Whether a Host header that isn't the site's is refused, as with 400."
+    )
+    cors: Cors | None = Field(None, description="Which other sites may let their pages talk to it.")
+    rate_limit: RateLimit | None = Field(None, description="How often one client may ask.")
+    rate_limits: dict[str, RateLimit] = Field(
+        default_factory=dict, description="Further such limits, by a name of your own."
+    )
+    tls: Tls | None = Field(None, description="Its certificate, and the versions of TLS that it speaks.")
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict, description="Its endpoints by path.")
+
+    @model_validator(mode="after")
+    def _names_what_can_be_asked(self) -> Self:
+        for path in members(self.hides):
+            if not path.startswith("/") or any(character.isspace() for character in path):
+                raise Mistake(f"'{path}' is not a path", "begin it with a slash, e.g. /.git/config")
+        for node in self.nodes:
+            if not is_node(node):
+                raise Mistake(f"'{node}' is not a node", "write e.g. 10.0.0.7, app-1:8443 or [2001:db8::7]:443")
+        return self
 
     @model_validator(mode="after")
     def _has_tls_where_tls_is_declared(self) -> Self:
@@ -71,8 +101,19 @@ class HttpRedirect:
     evidence: tuple[Evidence, ...] = ()
 
 
-def origin_of(site: Site) -> Origin:
+@dataclass(frozen=True, slots=True)
+class OtherHost:
+    """What becomes of a request for a name that isn't the site's."""
+
+    refused: bool
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def origin_of(site: Site | TlsPort) -> Origin:
     """Where the site answers, as TLS and HTTP need to know it."""
+    if isinstance(site, TlsPort):
+        return site.origin
     parts = parse_site_url(site.url)
     host = ascii_name(parts.hostname or "")
     return Origin(
@@ -85,6 +126,7 @@ def origin_of(site: Site) -> Origin:
         timeout_s=site.timeout,
         ca=site.tls.ca if site.tls else None,
         judged_faults=site.tls.judged_faults if site.tls else frozenset(),
+        nodes=site.nodes,
     )
 
 
@@ -105,9 +147,21 @@ def observe_http_redirect(origin: Origin, site: Site) -> HttpRedirect:
     return HttpRedirect(response.status, location, to_https, (evidence,))
 
 
-SECTIONS: Mapping[str, type[Spec]] = {"sites": Site}
+def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
+    """Ask as if the site had another name. What it answers anyway, such as 404 to everything, refuses nobody."""
+    answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),)))
+    refused = answer.status in _HOST_REFUSED and answer.status != front_page.status
+    return OtherHost(refused, f"Host: {_OTHER_HOST} is answered {answer.status}", answer.evidence)
+
+
+SECTIONS: Mapping[str, type[Spec]] = {"sites": Site, "tls_ports": TlsPort}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "origin": origin_of,
     "front_page": observe_front_page,
     "http_redirect": observe_http_redirect,
+    "other_host": observe_other_host,
+    **cors.FACTS,
+    **http_manners.FACTS,
+    **nodes.FACTS,
+    **rate_limit.FACTS,
 }

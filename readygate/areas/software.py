@@ -1,4 +1,4 @@
-"""Packages that are installed on a server, and services that systemd keeps there."""
+"""Packages that are installed on a server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from pydantic import AfterValidator, Field
 from readygate.areas.asking import ask
 from readygate.errors import Mistake
 from readygate.expectation import Flag, Version
-from readygate.results import Evidence
 from readygate.spec import Spec
-
-# Of the states that `systemctl is-enabled` calls enabled, those in which a unit comes up at boot by itself:
-# a static or indirect one waits for another. Generators write "enabled-runtime" anew at each boot.
-_AT_BOOT = {"enabled", "enabled-runtime", "alias", "generated"}
 
 
 def one_name(name: str) -> str:
@@ -41,31 +36,12 @@ class Package(Spec):
     version: Version | None = Field(None, description='The version of the software, e.g. ">=1.22".')
 
 
-class Service(Spec):
-    """A unit of systemd, such as nginx or certbot.timer."""
-
-    area: ClassVar[str] = "service"
-    noun: ClassVar[str] = "service"
-
-    running: Flag | None = Field(None, description="Whether systemd says that it is active.")
-    enabled: Flag | None = Field(None, description="Whether it comes up by itself when the server boots.")
-
-
 @dataclass(frozen=True, slots=True)
 class ActualPackage:
     """What the package manager knows of one package."""
 
     installed: bool
     version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActualService:
-    """What systemd says of one unit; a unit that it doesn't know is neither running nor enabled."""
-
-    running: bool
-    enabled: bool
-    evidence: tuple[Evidence, ...] = ()
 
 
 def observe_package(host: Any, server: Spec, package: Spec) -> ActualPackage:
@@ -99,21 +75,4 @@ def parse_package(text: str) -> ActualPackage:
     return ActualPackage(installed=False)
 
 
-def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
-    """What `systemctl show` says. CouldNotLook: the server isn't run by systemd."""
-    command = f"systemctl show --property=LoadState,ActiveState,UnitFileState -- {quote(service.name)}"
-    text = ask(host, server.name, command).text
-    return parse_service(text, Evidence(command, text.strip()))
-
-
-def parse_service(text: str, *evidence: Evidence) -> ActualService:
-    """Read the properties that `systemctl show` prints one a line."""
-    known = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return ActualService(
-        running=known["ActiveState"] in ("active", "reloading"),
-        enabled=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT,
-        evidence=evidence,
-    )
-
-
-FACTS: dict[str, Callable[..., Any]] = {"actual_package": observe_package, "actual_service": observe_service}
+FACTS: dict[str, Callable[..., Any]] = {"actual_package": observe_package}

@@ -5,25 +5,30 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 from urllib.parse import quote as url_quote
 
 from readygate.areas.artifacts import (
     Artifact,
-    Ends,
-    fault_of_dump,
+    fault_of_aof,
     fault_of_json,
+    fault_of_rdb,
     fault_of_tar_end,
     fault_of_zip,
 )
 from readygate.areas.asking import Answer, ask
 from readygate.areas.sqlite_copy import fault_in_report, fault_of_database
+from readygate.drills.dumps import Ends, fault_of_dump, form_of
 from readygate.errors import CouldNotLook
 from readygate.units import show_size
 
 # What has to be seen as a whole comes over the connection, up to this size.
 LARGEST_FETCHED = 64 * 1024 * 1024
+_READ_THROUGH = ("sql", "tar", "dump", "rdb", "aof")
+# Debian keeps pg_verifybackup out of the way of users.
+_POSTGRES_TOOLS = "for tools in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do PATH=$PATH:$tools; done"
 _END = 4096
 _EXIT = re.compile(rb"\nexit (\d+)\Z")
 
@@ -48,16 +53,23 @@ class Look:
         kind = self.artifact.kind
         if not self.artifact.size:
             return "it is empty"
-        if kind.unpacker or kind.content in ("sql", "tar"):
+        if kind.unpacker or kind.content in _READ_THROUGH:
             fault, ends = self._read_through()
             if fault:
                 return fault
             if not ends.first:
                 return self._fault_of_nothing()
-            if kind.content == "sql":
-                return fault_of_dump(ends)
-            if kind.content == "tar":
-                return fault_of_tar_end(ends) or self._fault_of_listing()
+            match kind.content:
+                case "sql":
+                    return fault_of_dump(ends)
+                case "tar":
+                    return fault_of_tar_end(ends) or self._fault_of_listing()
+                case "dump":
+                    return fault_of_dump(ends) if form_of(ends) == "sql" else self._fault_of_archive(ends)
+                case "rdb":
+                    return fault_of_rdb(ends) or self._fault_of_snapshot()
+                case "aof":
+                    return fault_of_aof(ends)
         match kind.content:
             case "sqlite":
                 data = self.fetched()
@@ -66,7 +78,20 @@ class Look:
                 return fault_of_zip(self._fetched_whole())
             case "json":
                 return fault_of_json(self._fetched_whole())
+            case "dump folder":
+                return self._complaint(f"pg_restore --file=/dev/null {self._folder}")
+            case "base backup":
+                return self._complaint(f"pg_verifybackup --quiet {self._folder}")
+            case "encrypted":
+                raise CouldNotLook(
+                    f"{self.artifact.shown} can't be read through without its key",
+                    mend="declare `encrypted: true` instead, and a `restore_drill` with `decrypt`",
+                )
         return None
+
+    def beginning(self) -> bytes:
+        """Its first bytes as they lie there, packed or not."""
+        return base64.b64decode(self._ask(f"head -c 64 < {self._path} | base64").output)
 
     def fetched(self) -> bytes | None:
         """All that it holds, unpacked; None where that is more than LARGEST_FETCHED bytes."""
@@ -105,10 +130,40 @@ class Look:
         fault, names = _outcome(answer)
         return fault or (None if names.strip() else self._fault_of_nothing())
 
+    def _fault_of_archive(self, ends: Ends) -> str | None:
+        """What pg_restore complains of when it reads all of an archive: a list of it hides a flipped byte."""
+        if form_of(ends) != "pgdump":
+            return "it does not begin as a dump of pg_dump does"
+        return self._complaint(f"{self._stream} | pg_restore --file=/dev/null")
+
+    def _fault_of_snapshot(self) -> str | None:
+        """What Redis' own tool finds, where it is there and the snapshot is not packed."""
+        if self.artifact.kind.unpacker:
+            return None
+        complaint = "printf '%s' \"$said\" | grep -a -A1 -E 'ERROR|error' | tail -n 1"
+        check = f"said=$(redis-check-rdb {self._path}) || {complaint}"
+        said = self._ask(f"if command -v redis-check-rdb >/dev/null; then {check}; fi\nexit 0").text.strip()
+        return f"it is damaged: {said}" if said else None
+
+    def _complaint(self, reading: str) -> str | None:
+        """What a tool of PostgreSQL complains of that reads it to its end."""
+        ended = "printf '\\nexit %s' \"$?\""
+        answer = self._ask(f"{_POSTGRES_TOOLS}\n{{ {reading}; {ended}; }}")
+        if "unsupported version" in answer.errors:
+            raise CouldNotLook(
+                f"{self.server} has a pg_restore too old for {self.artifact.shown}",
+                mend="install the client that wrote it there",
+            )
+        return _outcome(answer)[0]
+
+    @property
+    def _folder(self) -> str:
+        return quote(str(PurePosixPath(self.artifact.path).parent))
+
     def _fault_of_nothing(self) -> str:
         size = self.artifact.size
         shown = f"{size} bytes" if size < 1024 else show_size(size)
-        if self.artifact.kind.content == "sql":
+        if self.artifact.kind.content in ("sql", "dump"):
             return f"the dump is {shown} with nothing inside; pg_dump (or mysqldump) must have failed"
         return f"it is {shown} with nothing inside; what wrote it must have failed"
 

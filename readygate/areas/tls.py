@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Self
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Self
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from readygate.areas import tls_hello
+from readygate.areas import renewal, tls_hello
+from readygate.areas.mentioned import members
 from readygate.areas.origin import Origin, ascii_name, is_address
-from readygate.areas.tls_trust import Fault, describing_context, fault_of, sent_chain, verifying_context
-from readygate.conditions import Contains, Exactly, Lacks
+from readygate.areas.renewal import DeployedCertificate, Renewal
+from readygate.areas.tls_asking import chain, handshake, say_hello
+from readygate.areas.tls_suites import PROFILES, SUITES
+from readygate.areas.tls_trust import Fault, describing_context, fault_of, verifying_context
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtLeastCount, AtLeastDuration, Expectation, Flag, Text, TextSet
+from readygate.expectation import AtLeastCount, AtLeastDuration, Flag, Text, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
+
+
+def _as_member(raw: object) -> object:
+    """A profile is met or not: `intermediate` means that it is among those that are met."""
+    if not isinstance(raw, str):
+        return raw
+    if raw not in PROFILES:
+        raise Mistake(f"'{raw}' is not a profile of Mozilla's", f"write {', '.join(PROFILES)}")
+    return {"contains": [raw]}
+
+
+Profile = Annotated[TextSet, BeforeValidator(_as_member)]
 
 
 class Tls(Spec):
@@ -51,6 +67,25 @@ class Tls(Spec):
     key_bits: AtLeastCount | None = Field(
         None, description="The strength of the certificate's key, in bits of an RSA key."
     )
+    key_type: Text | None = Field(None, description="The kind of the certificate's key: RSA, ECDSA, Ed25519.")
+    signature: Text | None = Field(None, description="The hash that the certificate is signed with, e.g. sha256.")
+    ciphers: TextSet | None = Field(
+        None, description="The cipher suites of TLS 1.2 that are accepted, and no others, by OpenSSL's names."
+    )
+    forward_secrecy: Flag | None = Field(
+        None, description="Whether a key that is stolen later opens none of today's connections."
+    )
+    server_preference: Flag | None = Field(None, description="Whether the server chooses among the ciphers.")
+    profile: Profile | None = Field(
+        None, description="A profile of Mozilla's that is met, or a stricter one: modern, intermediate or old."
+    )
+    alpn: Text | None = Field(None, description="The protocol that is agreed on, when h2 and http/1.1 are offered.")
+    stapled: Flag | None = Field(None, description="Whether an OCSP response comes along with the certificate.")
+    same_on_every_node: Flag | None = Field(
+        None, description="Whether all of the site's `nodes` show the same certificate."
+    )
+    deployed: DeployedCertificate | None = Field(None, description="The file that the certificate is served from.")
+    renewal: Renewal | None = Field(None, description="How the certificate is renewed, as its server tells.")
     issuer: Text | None = Field(
         None, description="The organisation that issued the certificate, or else the issuer's common name."
     )
@@ -59,7 +94,7 @@ class Tls(Spec):
     @property
     def names_to_cover(self) -> tuple[str, ...]:
         """Every host name that stands in `covers`."""
-        return _listed(self.covers)
+        return members(self.covers)
 
     @property
     def judged_faults(self) -> frozenset[Fault]:
@@ -73,17 +108,16 @@ class Tls(Spec):
 
     @model_validator(mode="after")
     def _names_versions_that_exist(self) -> Self:
-        for version in _listed(self.protocols):
+        for version in members(self.protocols):
             if version not in tls_hello.NAMES:
                 raise Mistake(f"'{version}' is not a version of TLS", f"write {', '.join(tls_hello.NAMES)}")
+        for cipher in members(self.ciphers):
+            if cipher not in SUITES.values():
+                close = get_close_matches(cipher, SUITES.values(), n=1) or ["ECDHE-RSA-AES128-GCM-SHA256"]
+                raise Mistake(
+                    f"'{cipher}' is no cipher suite of TLS 1.2", f"write it as OpenSSL does, e.g. {close[0]}"
+                )
         return self
-
-
-def _listed(expectation: Expectation | None) -> tuple[str, ...]:
-    """Every member that an expectation of a collection names."""
-    conditions = (*expectation.fail, *expectation.warn) if expectation else ()
-    lists = (each.values for each in conditions if isinstance(each, Exactly | Contains | Lacks))
-    return tuple(dict.fromkeys(member for members in lists for member in members))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +133,9 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     key_bits: int | None
+    key_type: str
+    signature: str | None
+    fingerprint: str
     seen_at: datetime
     evidence: tuple[Evidence, ...] = ()
 
@@ -140,8 +177,8 @@ class Protocols:
 
 def observe_certificate(origin: Origin) -> Certificate:
     """The certificate as it is served, without a question whether it is to be trusted."""
-    with _handshake(origin, describing_context()) as connection:
-        leaf = _chain(origin, connection)[0]
+    with handshake(origin, describing_context()) as connection:
+        leaf = chain(origin, connection)[0]
     names = _names(leaf)
     told = (
         f"{leaf.subject.rfc4514_string()} for {', '.join(names) or 'no name'}, "
@@ -155,6 +192,9 @@ def observe_certificate(origin: Origin) -> Certificate:
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         key_bits=_rsa_bits(leaf.public_key()),
+        key_type=_key_type(leaf.public_key()),
+        signature=leaf.signature_hash_algorithm.name if leaf.signature_hash_algorithm else None,
+        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
         seen_at=datetime.now(UTC),
         evidence=(Evidence(f"the certificate of {origin.url('/')}", told),),
     )
@@ -162,14 +202,13 @@ def observe_certificate(origin: Origin) -> Certificate:
 
 def observe_trust(origin: Origin) -> Trust:
     """Let a careful client shake hands; where it refuses, look again at what the server sent and say why."""
-    context = verifying_context(origin.ca)
-    context.check_hostname = False
+    context = verifying_context(origin.ca, names_too=False)
     try:
-        with _handshake(origin, context):
+        with handshake(origin, context):
             fault, reason = None, "the chain verifies"
     except ssl.SSLCertVerificationError as error:
-        with _handshake(origin, describing_context()) as connection:
-            fault, reason = _explain(error, _chain(origin, connection))
+        with handshake(origin, describing_context()) as connection:
+            fault, reason = _explain(error, chain(origin, connection))
     store = origin.ca or "the system's store"
     return Trust(fault, reason, (Evidence(f"verify the chain of {origin.url('/')} against {store}", reason),))
 
@@ -181,9 +220,9 @@ def observe_protocols(origin: Origin) -> Protocols:
     accepted = tuple(name for name, yes in zip(tls_hello.NAMES, answers, strict=True) if yes)
     if not accepted:
         raise CouldNotLook(
-            f"{origin.connect_to}:{origin.port} accepts no version of TLS at all",
+            f"{origin.at} accepts no version of TLS at all",
             cause=f"handshake:{origin.site}",
-            mend=f"see with `openssl s_client -connect {origin.connect_to}:{origin.port}` what it answers",
+            mend=f"see with `openssl s_client -connect {origin.at}` what it answers",
         )
     verdicts = (
         f"{name} {'accepted' if yes else 'refused'}" for name, yes in zip(tls_hello.NAMES, answers, strict=True)
@@ -194,44 +233,8 @@ def observe_protocols(origin: Origin) -> Protocols:
 
 
 def _accepts(origin: Origin, version: tls_hello.Version) -> bool:
-    with origin.connect() as connection, connection.makefile("rb") as answer:
-        try:
-            connection.sendall(tls_hello.client_hello(version, origin.server_name))
-            return tls_hello.chosen_version(answer) == version
-        except (ConnectionResetError, BrokenPipeError):
-            return False
-        except (OSError, tls_hello.StrangeAnswerError) as error:
-            raise CouldNotLook(
-                f"{origin.connect_to}:{origin.port} does not answer a ClientHello of {version.name} "
-                f"in a way that can be understood: {error}",
-                cause=f"handshake:{origin.site}",
-                mend="see that the port speaks TLS and nothing between cuts the connection",
-            ) from error
-
-
-@contextlib.contextmanager
-def _handshake(origin: Origin, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    """A finished handshake; a certificate that doesn't verify is for the caller to tell of."""
-    with origin.connect() as plain:
-        try:
-            connection = context.wrap_socket(plain, server_hostname=origin.host)
-        except ssl.SSLCertVerificationError:
-            raise
-        except OSError as error:
-            raise CouldNotLook(
-                f"{origin.connect_to}:{origin.port} breaks the TLS handshake off: {error}",
-                cause=f"handshake:{origin.site}",
-                mend=f"see what `openssl s_client -connect {origin.connect_to}:{origin.port}` says",
-            ) from error
-        with connection:
-            yield connection
-
-
-def _chain(origin: Origin, connection: ssl.SSLSocket) -> tuple[x509.Certificate, ...]:
-    try:
-        return sent_chain(connection)
-    except ValueError as error:
-        raise CouldNotLook(f"the certificate of {origin.site} can't be read: {error}") from error
+    hello = say_hello(origin, version)
+    return hello is not None and hello.version == version
 
 
 def _explain(error: ssl.SSLCertVerificationError, chain: tuple[x509.Certificate, ...]) -> tuple[Fault, str]:
@@ -318,9 +321,21 @@ def _rsa_bits(key: object) -> int | None:
             return None
 
 
+def _key_type(key: object) -> str:
+    names = {
+        rsa.RSAPublicKey: "RSA",
+        ec.EllipticCurvePublicKey: "ECDSA",
+        ed25519.Ed25519PublicKey: "Ed25519",
+        ed448.Ed448PublicKey: "Ed448",
+        dsa.DSAPublicKey: "DSA",
+    }
+    return next((name for kind, name in names.items() if isinstance(key, kind)), type(key).__name__)
+
+
 SECTIONS: Mapping[str, type[Spec]] = {}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "certificate": observe_certificate,
     "trust": observe_trust,
     "protocols": observe_protocols,
+    **renewal.FACTS,
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import BinaryIO
 
@@ -37,10 +39,12 @@ class StrangeAnswerError(ValueError):
 
 _ALERT, _HANDSHAKE = 21, 22
 _FATAL, _CLOSE_NOTIFY = 2, 0
-_CLIENT_HELLO, _SERVER_HELLO = 1, 2
-_SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURES, _VERSIONS, _KEY_SHARE = 0, 10, 11, 13, 43, 51
+_CLIENT_HELLO, _SERVER_HELLO, _HELLO_DONE, _CERTIFICATE_STATUS = 1, 2, 14, 22
+_SERVER_NAME, _STATUS_REQUEST, _GROUPS, _POINT_FORMATS, _SIGNATURES, _VERSIONS, _KEY_SHARE = 0, 5, 10, 11, 13, 43, 51
 _X25519 = 0x001D
 
+# "I know it" (RFC 5746): some servers refuse whoever doesn't.
+_SECURE_RENEGOTIATION = 0x00FF
 _CIPHERS_OF_TLS_1_3 = (0x1301, 0x1302, 0x1303, 0x1304, 0x1305)
 # All that a server of the last twenty years may insist on, the bad ones too: the question is the version.
 _CIPHERS_BEFORE = (
@@ -51,7 +55,7 @@ _CIPHERS_BEFORE = (
     *(0x0041, 0x0084, 0x0045, 0x0088, 0xC076, 0xC077, 0x0096, 0x009A),  # Camellia and SEED
     *(0xC008, 0xC012, 0x0016, 0x0013, 0x000A, 0x0009, 0x0015),  # 3DES and DES
     *(0xC007, 0xC011, 0x0005, 0x0004, 0x0003, 0x0006, 0x0008, 0x0001, 0x0002),  # RC4, export and none at all
-    0x00FF,  # "I know secure renegotiation" (RFC 5746): some servers refuse whoever doesn't
+    _SECURE_RENEGOTIATION,
 )
 _CURVES = (_X25519, 0x0017, 0x0018, 0x0019, 0x001E)
 _SIGNATURE_SCHEMES = (
@@ -60,8 +64,21 @@ _SIGNATURE_SCHEMES = (
 )
 
 
-def client_hello(version: Version, server_name: str | None) -> bytes:
-    """One record that offers this version and no other; `server_name` goes into SNI."""
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """What the server has chosen of all that was offered."""
+
+    version: int
+    cipher: int
+
+
+def client_hello(
+    version: Version, server_name: str | None, ciphers: Sequence[int] = (), *, asks_status: bool = False
+) -> bytes:
+    """One record that offers this version and no other; `server_name` goes into SNI.
+
+    `ciphers` are offered instead of all that we know. `asks_status` asks for a stapled OCSP response (RFC 6066, 8).
+    """
     modern = version >= Version.TLS_1_3
     extensions = b""
     if server_name:
@@ -69,16 +86,19 @@ def client_hello(version: Version, server_name: str | None) -> bytes:
     extensions += _extension(_GROUPS, _sized(2, _uint16s(*_CURVES)))
     extensions += _extension(_POINT_FORMATS, _sized(1, b"\0"))
     extensions += _extension(_SIGNATURES, _sized(2, _uint16s(*_SIGNATURE_SCHEMES)))
+    if asks_status:
+        extensions += _extension(_STATUS_REQUEST, b"\x01" + _sized(2, b"") + _sized(2, b""))
     if modern:
         extensions += _extension(_VERSIONS, _sized(1, _uint16s(version)))
         # Any 32 bytes are an x25519 public key (RFC 7748), and nobody will ever need its private half.
         extensions += _extension(_KEY_SHARE, _sized(2, _uint16s(_X25519) + _sized(2, os.urandom(32))))
+    offered = (*ciphers, _SECURE_RENEGOTIATION) if ciphers else _CIPHERS_OF_TLS_1_3 if modern else _CIPHERS_BEFORE
     hello = (
         # TLS 1.3 keeps these two versions frozen for middleboxes (RFC 8446, sections 4.1.2 and 5.1).
         _uint16s(min(version, Version.TLS_1_2))
         + os.urandom(32)
         + _sized(1, os.urandom(32) if modern else b"")
-        + _sized(2, _uint16s(*(_CIPHERS_OF_TLS_1_3 if modern else _CIPHERS_BEFORE)))
+        + _sized(2, _uint16s(*offered))
         + _sized(1, b"\0")
         + _sized(2, extensions)
     )
@@ -87,16 +107,47 @@ def client_hello(version: Version, server_name: str | None) -> bytes:
 
 
 def chosen_version(answer: BinaryIO) -> int | None:
-    """The version in the server's hello, or None where it refused by an alert or by closing.
+    """The version in the server's hello, or None where it refused."""
+    hello = server_hello(answer)
+    return hello.version if hello else None
+
+
+def server_hello(answer: BinaryIO) -> ServerHello | None:
+    """The server's hello, or None where it refused by an alert or by closing.
 
     A HelloRetryRequest is a ServerHello (RFC 8446, section 4.1.4) and so counts as an agreement. Raises
     StrangeAnswerError, and whatever reading raises.
     """
+    for kind, message in _messages(answer):
+        if kind != _SERVER_HELLO:
+            raise StrangeAnswerError(f"the answer is handshake message {kind} and not a ServerHello")
+        return _parsed(message)
+    return None
+
+
+def is_stapled(answer: BinaryIO) -> bool | None:
+    """Whether an OCSP response comes along before TLS 1.2 goes on; None where the server refused."""
+    kinds = []
+    for kind, message in _messages(answer):
+        kinds.append(kind)
+        if kind == _CERTIFICATE_STATUS:
+            return len(message) > 4
+        if kind == _HELLO_DONE:
+            return False
+    return None if not kinds else False
+
+
+def _messages(answer: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The handshake's messages, put together from their records, until the server refuses or closes."""
     handshake = b""
-    while len(handshake) < 4 or len(handshake) < 4 + int.from_bytes(handshake[1:4]):
+    while True:
+        while len(handshake) >= 4 and len(handshake) >= 4 + int.from_bytes(handshake[1:4]):
+            end = 4 + int.from_bytes(handshake[1:4])
+            yield handshake[0], handshake[4:end]
+            handshake = handshake[end:]
         header = answer.read(5)
         if not header and not handshake:
-            return None
+            return
         if len(header) < 5 or header[0] not in (_ALERT, _HANDSHAKE) or header[1] != 3:
             raise StrangeAnswerError(f"the answer begins with {header[:5]!r}, which is not TLS")
         length = int.from_bytes(header[3:5])
@@ -106,19 +157,18 @@ def chosen_version(answer: BinaryIO) -> int | None:
         if header[0] == _HANDSHAKE:
             handshake += record
         elif record[0] == _FATAL or record[1:2] == bytes([_CLOSE_NOTIFY]):
-            return None
+            return
         # Other warnings, such as unrecognized_name, come before a hello that is still to be read.
-    if handshake[0] != _SERVER_HELLO:
-        raise StrangeAnswerError(f"the answer is handshake message {handshake[0]} and not a ServerHello")
-    return _version_of(handshake[4 : 4 + int.from_bytes(handshake[1:4])])
 
 
-def _version_of(hello: bytes) -> int:
+def _parsed(hello: bytes) -> ServerHello:
     try:
         (version,) = struct.unpack_from("!H", hello)
-        place = 34 + 1 + hello[34] + 3  # version and random; session id; cipher and compression
+        place = 34 + 1 + hello[34]  # version and random, and the session id
+        (cipher,) = struct.unpack_from("!H", hello, place)
+        place += 3  # the cipher, and the compression
         if place == len(hello):
-            return int(version)
+            return ServerHello(version, cipher)
         end = place + 2 + int.from_bytes(hello[place : place + 2])
         place += 2
         while place < end:
@@ -126,7 +176,7 @@ def _version_of(hello: bytes) -> int:
             if kind == _VERSIONS:
                 (version,) = struct.unpack_from("!H", hello, place + 4)
             place += 4 + length
-        return int(version)
+        return ServerHello(version, cipher)
     except (struct.error, IndexError) as error:
         raise StrangeAnswerError("the ServerHello breaks off") from error
 

@@ -6,6 +6,8 @@ import _ssl
 import ssl
 import sys
 from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -41,16 +43,28 @@ def fault_of(error: ssl.SSLCertVerificationError) -> Fault:
     return _FAULTS.get(error.verify_code, Fault.OTHER)
 
 
-def verifying_context(ca: str | None) -> ssl.SSLContext:
-    """A careful client: it trusts the CA bundle, or else the system's store."""
+def verifying_context(ca: str | None, *, names_too: bool = True) -> ssl.SSLContext:
+    """A careful client: it trusts the CA bundle, or else the system's store; `names_too` looks at host names."""
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except OSError as error:
         raise CouldNotLook(
             f"the CA bundle {ca} can't be read: {error.strerror or error}",
             cause=f"ca:{ca}",
             mend="point `ca` at a PEM file that this machine can read",
         ) from error
+    context.check_hostname = names_too
+    return context
+
+
+def careful_client(ca: str | None) -> ssl.SSLContext:
+    """The same client for all who ask, as reading the system's store takes longer than a request: never change it."""
+    return _careful_client(ca, Path(ca).stat().st_mtime_ns if ca and Path(ca).exists() else 0)
+
+
+@lru_cache
+def _careful_client(ca: str | None, changed_at: int) -> ssl.SSLContext:
+    return verifying_context(ca)
 
 
 def describing_context() -> ssl.SSLContext:

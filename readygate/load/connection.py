@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket as plain_socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -70,16 +70,15 @@ class Connection:
             self._socket = self._tls.wrap_socket(plain, server_hostname=self._host) if self._tls else plain
         return self._socket
 
-    @staticmethod
-    def _was_closed_meanwhile(sock: socket.socket) -> bool:
+    def _was_closed_meanwhile(self, sock: Any) -> bool:
         try:
-            # Whatever can be read before anything was asked means that this connection is done with.
-            plain_socket.socket.recv(sock._sock, 1, plain_socket.MSG_PEEK | plain_socket.MSG_DONTWAIT)
+            # Under TLS something may always be waiting, such as a session ticket; nothing at all is the end.
+            waiting = sock._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
             return True
-        return True
+        return not (waiting and self._tls)
 
     def close(self) -> None:
         if self._socket is not None:

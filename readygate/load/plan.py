@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class Step:
     body: str = ""
     statuses: tuple[int, ...] = ()
     contains: str = ""
-    json: tuple[tuple[str, Any], ...] = ()
+    json: tuple[tuple[str, str | int | float | bool | None], ...] = ()
     capture: tuple[tuple[str, str], ...] = ()
 
 
@@ -73,6 +74,13 @@ class Plan:
         weights = sum(each.weight for each in self.journeys)
         return sum(each.weight * len(each.steps) for each in self.journeys) / weights if weights else 1.0
 
+    @property
+    def digest(self) -> str:
+        """Eight digits that are others where another load is sent, so that only like is compared with like."""
+        visits = [(each.weight, [(step.method, step.path) for step in each.steps]) for each in self.journeys]
+        sent = (self.schedule, self.users, self.rate, self.poisson, self.think, visits, self.locustfile)
+        return hashlib.sha256(repr(sent).encode()).hexdigest()[:8]
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -90,8 +98,9 @@ class Plan:
 
 
 def _steps(raw: list[dict[str, Any]]) -> tuple[Step, ...]:
-    lists = ("headers", "json", "capture")
-    return tuple(
-        Step(**{key: tuple(map(tuple, value)) if key in lists else value for key, value in each.items()})
-        for each in raw
-    )
+    return tuple(Step(**{key: _frozen(value) for key, value in each.items()}) for each in raw)
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows no tuples, and a step is looked up by what it is."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -31,7 +31,8 @@ class Schedule:
     @property
     def measured(self) -> tuple[int, ...]:
         """The seconds that count; the others warm up, or cool down."""
-        numbers, start = [], 0
+        numbers: list[int] = []
+        start = 0
         for stage in self.stages:
             if stage.measured:
                 numbers += range(start, start + stage.seconds)
@@ -59,17 +60,29 @@ class Schedule:
         is where in its first gap the first of a constant rate arrives, so that several generators can take turns.
         """
         rnd = random.Random(seed)  # noqa: S311 - chance, not secrecy
-        due = rnd.expovariate(1.0) if poisson else offset
-        start, passed = 0, 0.0
+        start, passed = 0, offset
         for stage in self.stages:
             slope = rate * (stage.end - stage.begin) / stage.seconds
             first = rate * stage.begin
             volume = stage.seconds * (first + rate * stage.end) / 2
-            while due < passed + volume:
-                yield start + _when(due - passed, first, slope)
-                due += rnd.expovariate(1.0) if poisson else 1.0
+            number = int(passed + volume) - int(passed)
+            spread = _by_chance(number, volume, rnd) if poisson else _evenly(number, passed % 1.0)
+            for each in spread:
+                yield start + _when(each, first, slope)
             start += stage.seconds
             passed += volume
+
+
+def _evenly(number: int, passed: float) -> Iterator[float]:
+    yield from (each + 1.0 - passed for each in range(number))
+
+
+def _by_chance(number: int, volume: float, rnd: random.Random) -> Iterator[float]:
+    """Poisson arrivals, given how many there are: so chance decides when visitors come, and not the rate."""
+    done = 0.0
+    for left in range(number, 0, -1):
+        done += (volume - done) * (1.0 - rnd.random() ** (1.0 / left))
+        yield done
 
 
 def _when(volume: float, first: float, slope: float) -> float:

@@ -9,6 +9,8 @@ from typing import Any
 
 from readygate.load.histogram import bucket
 
+NO_ANSWER = "no answer"  # how errors begin that are only a matter of time
+
 
 class Tally:
     """Counts one generator's requests; seconds are numbered from the start of the run.
@@ -65,7 +67,7 @@ class Tally:
         self._second(number)["bad"] += count
         if number in self.measured:
             endpoint = self._endpoints.setdefault("", {"response": {}, "service": {}, "errors": {}})
-            kind = "no answer by the end of the run"
+            kind = f"{NO_ANSWER} by the end of the run"
             endpoint["errors"][kind] = endpoint["errors"].get(kind, 0) + count
 
     def waited(self, kind: str, seconds: float) -> None:
@@ -75,6 +77,7 @@ class Tally:
         histogram[number] = histogram.get(number, 0) + 1
 
     def gauge(self, number: int, busy: int, backlog: int) -> None:
+        """The most users that were busy in a second, and the most visitors who waited for one."""
         second = self._second(number)
         second["busy"] += busy
         second["backlog"] += backlog

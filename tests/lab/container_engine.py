@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,18 +54,18 @@ def private_engine(*flags: str) -> Iterator[PrivateEngine]:
     """Start dockerd with these flags, and put a tiny image on it, as `shop/api:1.4.2`; LabError says why not."""
     if os.geteuid():
         raise LabError("a docker engine needs root")
-    for tool in ("dockerd", "docker", "ip"):
+    for tool in ("dockerd", "docker", "ip", "setpriv"):
         if not shutil.which(tool):
             raise LabError(f"there is no {tool} on this machine")
     image = tiny_image()
-    number = os.getpid() % 10_000
-    bridge = f"rg{number}-{len(list(FOLDERS.glob('*'))) if FOLDERS.exists() else 0}"
-    folder = FOLDERS / bridge
-    folder.mkdir(parents=True)
+    FOLDERS.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="rg-", dir=FOLDERS))
+    bridge = folder.name
     engine = PrivateEngine(f"unix://{folder}/socket")
-    execute(["ip", "link", "add", bridge, "type", "bridge"])
     try:
-        execute(["ip", "address", "add", f"172.30.{os.getpid() % 250}.1/24", "dev", bridge])
+        execute(["ip", "link", "add", bridge, "type", "bridge"])
+        third, fourth = divmod(hash(bridge) % 2**12, 16)
+        execute(["ip", "address", "add", f"10.213.{third}.{fourth * 16 + 1}/28", "dev", bridge])
         execute(["ip", "link", "set", bridge, "up"])
         with _daemon(engine, folder, bridge, flags):
             engine.run(
@@ -72,17 +73,21 @@ def private_engine(*flags: str) -> Iterator[PrivateEngine]:
             )
             engine.clear()
             yield engine
+            engine.clear()
     finally:
         execute(["ip", "link", "delete", bridge], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        # The network of the host stays mounted where a container was in it.
+        execute(["umount", str(folder / "exec/netns/default")], check=False)
+        shutil.rmtree(folder)
 
 
 @contextmanager
 def _daemon(engine: PrivateEngine, folder: Path, bridge: str, flags: tuple[str, ...]) -> Iterator[None]:
-    command = ["dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
-    command += ["--pidfile", str(folder / "pid"), "--host", engine.socket, "--bridge", bridge]
+    # A run that is killed takes its engine along.
+    command = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--host", engine.socket, "--bridge", bridge]
+    command += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
     # The rules of the machine's own engine stay as they are.
-    command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false", *flags]
+    command += ["--pidfile", str(folder / "pid"), "--iptables=false", "--ip6tables=false", "--ip-masq=false", *flags]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         try:
             deadline = time.monotonic() + STARTS_WITHIN_S
@@ -91,6 +96,5 @@ def _daemon(engine: PrivateEngine, folder: Path, bridge: str, flags: tuple[str, 
                     raise LabError(f"dockerd did not start: {(folder / 'log').read_text()[-1000:].strip()}")
                 time.sleep(0.05)
             yield
-            engine.clear()
         finally:
             daemon.terminate()

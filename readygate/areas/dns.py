@@ -1,0 +1,176 @@
+"""What DNS may be declared to say of a name, and what resolvers really answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdata
+import dns.resolver
+from pydantic import Field, model_validator
+
+from readygate.areas.mentioned import members
+from readygate.areas.nodes import split_node
+from readygate.areas.origin import ascii_name, is_address
+from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import AtMostDuration, Flag, Seconds, TextSet
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "CAA")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+class Domain(Spec):
+    """A name in DNS; the key is the name."""
+
+    area: ClassVar[str] = "dns"
+    noun: ClassVar[str] = "domain"
+
+    A: TextSet | None = Field(None, description="Its IPv4 addresses.")
+    AAAA: TextSet | None = Field(None, description="Its IPv6 addresses.")
+    CNAME: TextSet | None = Field(None, description="The name that it is another name for.")
+    MX: TextSet | None = Field(None, description='Its mail servers: "10 mail.example.com".')
+    NS: TextSet | None = Field(None, description="Its name servers.")
+    TXT: TextSet | None = Field(None, description="Its texts, such as SPF, each as a whole.")
+    CAA: TextSet | None = Field(None, description="""Who may issue for it: '0 issue "letsencrypt.org"'.""")
+    absent: TextSet | None = Field(None, description=f"Types of which it has no record: {', '.join(TYPES)}.")
+    ttl: AtMostDuration | None = Field(
+        None, description="How long the declared records may be remembered, as the longest says; low before a move."
+    )
+    resolvers_agree: Flag | None = Field(None, description="Whether all `resolvers` answer the same.")
+
+    resolvers: tuple[str, ...] = Field(
+        (), description="A setting: addresses to ask, [address]:port for another port; this machine's unless set."
+    )
+    timeout: Seconds = Field(5.0, description="A setting: how long to wait for an answer, at most.")
+
+    @property
+    def asked_types(self) -> tuple[str, ...]:
+        """Every type that something is declared of."""
+        absent = members(self.absent)
+        return tuple(each for each in TYPES if getattr(self, each) is not None or each in absent)
+
+    def refuse_name(self, name: str) -> None:
+        try:
+            labels = ascii_name(name.rstrip(".")).split(".")
+        except ValueError:
+            labels = []
+        if is_address(name) or not labels or not all(_LABEL.fullmatch(each) for each in labels):
+            raise Mistake(f"'{name}' is not a name in DNS", "write e.g. example.com")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Domain:
+        for kind in members(self.absent):
+            if kind not in TYPES:
+                raise Mistake(f"'{kind}' is not a type of record", f"write {', '.join(TYPES)}")
+        for resolver in self.resolvers:
+            if not _is_resolver(resolver):
+                raise Mistake(f"'{resolver}' is not the address of a resolver", "write e.g. 1.1.1.1 or [::1]:5353")
+        if self.resolvers_agree is not None and len(self.resolvers) < 2:
+            raise Mistake("one alone always agrees", "add `resolvers: [1.1.1.1, 8.8.8.8]`, or your name servers")
+        if not self.asked_types:
+            raise Mistake("there is no record to ask for", "declare at least one, e.g. A: [203.0.113.10]")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a name by type; `ttl_s` is the longest, `absent` those of the declared types without any."""
+
+    by_type: Mapping[str, tuple[str, ...]]
+    ttl_s: int | None
+    absent: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+    def of(self, kind: str) -> tuple[str, ...]:
+        return self.by_type[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Whether resolvers answer the same, and what each says."""
+
+    same: bool
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def observe_records(domain: Domain) -> Records:
+    """Ask the first resolver that answers. CouldNotLook: none does."""
+    return _ask(domain, domain.resolvers)
+
+
+def observe_agreement(domain: Domain) -> Agreement:
+    """Ask each resolver by itself. CouldNotLook: one of them doesn't answer."""
+    answers = {each: _ask(domain, (each,)) for each in domain.resolvers}
+    told = "; ".join(f"{each}: {_told(records.by_type, records.ttl_s)}" for each, records in answers.items())
+    seen = {tuple((kind, frozenset(found)) for kind, found in each.by_type.items()) for each in answers.values()}
+    return Agreement(len(seen) == 1, told, (Evidence(f"{domain.name} at {len(answers)} resolvers", told),))
+
+
+def _ask(domain: Domain, resolvers: tuple[str, ...]) -> Records:
+    found: dict[str, tuple[str, ...]] = {}
+    ttls: list[int] = []
+    name = dns.name.from_text(ascii_name(domain.name.rstrip(".")))
+    try:
+        resolver = _resolver(resolvers)
+        for kind in domain.asked_types:
+            try:
+                answer = resolver.resolve(name, kind, raise_on_no_answer=False, lifetime=domain.timeout)
+            except dns.resolver.NXDOMAIN:
+                found[kind] = ()
+                continue
+            found[kind] = tuple(sorted(_written(record) for record in answer.rrset or ()))
+            ttls += [answer.rrset.ttl] if answer.rrset else []
+    except dns.exception.DNSException as error:
+        asked = ", ".join(resolvers) or "this machine's resolver"
+        raise CouldNotLook(
+            f"{asked} gives no answer for {domain.name}: {error}",
+            cause=f"dns:{asked}",
+            mend="see that this machine may ask it, and that the zone is served",
+        ) from error
+    longest_s = max(ttls, default=None)
+    asked = f"{domain.name} at {', '.join(resolvers) or 'the resolver of this machine'}"
+    absent = tuple(kind for kind in members(domain.absent) if not found[kind])
+    return Records(found, longest_s, absent, (Evidence(asked, _told(found, longest_s)),))
+
+
+def _resolver(addresses: tuple[str, ...]) -> dns.resolver.Resolver:
+    if not addresses:
+        return dns.resolver.Resolver()
+    resolver = dns.resolver.Resolver(configure=False)
+    places = [split_node(each) for each in addresses]
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port or 53) for host, port in places]
+    return resolver
+
+
+def _written(record: dns.rdata.Rdata) -> str:
+    """A record as people write it: names without the last dot, a text as one."""
+    if strings := getattr(record, "strings", None):
+        return b"".join(strings).decode(errors="backslashreplace")
+    text = record.to_text()
+    return text.removesuffix(".").lower() if record.rdtype.name in ("CNAME", "MX", "NS") else text
+
+
+def _told(by_type: Mapping[str, tuple[str, ...]], ttl_s: int | None) -> str:
+    listed = (f"{kind} {', '.join(found) or 'none'}" for kind, found in by_type.items())
+    ttl = f", for {ttl_s}s" if ttl_s is not None else ""
+    return "; ".join(listed) + ttl
+
+
+def _is_resolver(text: str) -> bool:
+    try:
+        host, port = split_node(text)
+    except ValueError:
+        return False
+    return is_address(host) and port != 0
+
+
+SECTIONS: Mapping[str, type[Spec]] = {"dns": Domain}
+FACTS: Mapping[str, Callable[..., Any]] = {"records": observe_records, "agreement": observe_agreement}

@@ -1,0 +1,95 @@
+"""How sshd of a server is set, as sshd itself says it, with what the rules for some users make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from readygate.areas.asking import ask
+from readygate.errors import Mistake
+from readygate.expectation import Json
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+
+def sshd_keyword(key: str) -> str:
+    """The keyword, if sshd_config(5) could have it."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]+", key):
+        raise Mistake(f"'{key}' is not a keyword of sshd", "write e.g. PermitRootLogin")
+    return key
+
+
+def _yes_or_no(raw: object) -> object:
+    return ("yes" if raw else "no") if isinstance(raw, bool) else raw
+
+
+SshdKeyword = Annotated[str, AfterValidator(sshd_keyword)]
+SshdValue = Annotated[Json, BeforeValidator(_yes_or_no)]
+
+
+@dataclass(frozen=True, slots=True)
+class SshdSettings:
+    """The settings for everybody, and those for some by the condition of their `Match`; keywords in small."""
+
+    everybody: Mapping[str, str]
+    some: tuple[tuple[str, str, str], ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+    def value(self, keyword: str) -> int | str | None:
+        """What holds; where another value holds for some, both of them, so that it equals neither."""
+        value = self.everybody.get(keyword.lower())
+        others = [
+            f"{other} for {condition}"
+            for condition, name, other in self.some
+            if name == keyword.lower() and other != value
+        ]
+        if others:
+            return f"{value}, but {' and '.join(others)}"
+        return int(value) if value is not None and value.isascii() and value.isdigit() else value
+
+
+# sshd needs a folder that only its own start would make; without it, it says so on its error output.
+_ASK = r"""
+sshd=$(command -v sshd || echo /usr/sbin/sshd)
+$sshd -T -C user=nobody,host=localhost,addr=192.0.2.1 || exit 1
+echo =
+for file in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf; do
+    [ ! -f "$file" ] || { printf '\nMatch all\n'; cat -- "$file" || exit 1; }
+done"""
+
+
+def observe_sshd(host: Any, server: Spec) -> SshdSettings:
+    """What `sshd -T` says, and the blocks of `Match` in its files. CouldNotLook: it takes root."""
+    text = ask(host, server.name, _ASK).text
+    return parse_sshd(text, Evidence("sshd -T", text.partition("\n=\n")[0]))
+
+
+def parse_sshd(text: str, *evidence: Evidence) -> SshdSettings:
+    """Read a keyword and its value a line; a keyword that is there twice, such as `port`, has both values."""
+    effective, _, files = text.partition("\n=\n")
+    everybody: dict[str, str] = {}
+    for line in effective.splitlines():
+        keyword, _, value = line.partition(" ")
+        value = "prohibit-password" if value == "without-password" else value  # the older of two names
+        everybody[keyword] = f"{everybody[keyword]} {value}" if keyword in everybody else value
+    return SshdSettings(everybody, tuple(_for_some(files)), evidence)
+
+
+def _for_some(files: str) -> Iterator[tuple[str, str, str]]:
+    condition = "all"
+    for line in files.splitlines():
+        words = re.split(r"\s*=\s*|\s+", line.strip(), maxsplit=1)
+        if len(words) < 2 or words[0].startswith("#"):
+            continue
+        keyword, value = words[0].lower(), words[1].strip().strip('"')
+        if keyword == "match":
+            condition = value
+        elif condition.lower() != "all":
+            yield condition, keyword, value
+
+
+FACTS: dict[str, Callable[..., Any]] = {"sshd_settings": observe_sshd}

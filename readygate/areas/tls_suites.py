@@ -1,0 +1,142 @@
+"""The cipher suites of TLS 1.2 and before, by OpenSSL's names, and what Mozilla's profiles make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The IANA registry "TLS Cipher Suites", with the names of ciphers(1).
+SUITES = {
+    0xC02B: "ECDHE-ECDSA-AES128-GCM-SHA256",
+    0xC02F: "ECDHE-RSA-AES128-GCM-SHA256",
+    0xC02C: "ECDHE-ECDSA-AES256-GCM-SHA384",
+    0xC030: "ECDHE-RSA-AES256-GCM-SHA384",
+    0xCCA9: "ECDHE-ECDSA-CHACHA20-POLY1305",
+    0xCCA8: "ECDHE-RSA-CHACHA20-POLY1305",
+    0xCCAA: "DHE-RSA-CHACHA20-POLY1305",
+    0x009E: "DHE-RSA-AES128-GCM-SHA256",
+    0x009F: "DHE-RSA-AES256-GCM-SHA384",
+    0x00A2: "DHE-DSS-AES128-GCM-SHA256",
+    0x00A3: "DHE-DSS-AES256-GCM-SHA384",
+    0xC0AC: "ECDHE-ECDSA-AES128-CCM",
+    0xC0AD: "ECDHE-ECDSA-AES256-CCM",
+    0xC0AE: "ECDHE-ECDSA-AES128-CCM8",
+    0xC0AF: "ECDHE-ECDSA-AES256-CCM8",
+    0xC09E: "DHE-RSA-AES128-CCM",
+    0xC09F: "DHE-RSA-AES256-CCM",
+    0xC0A2: "DHE-RSA-AES128-CCM8",
+    0xC0A3: "DHE-RSA-AES256-CCM8",
+    0xC09C: "AES128-CCM",
+    0xC09D: "AES256-CCM",
+    0xC0A0: "AES128-CCM8",
+    0xC0A1: "AES256-CCM8",
+    0xC05C: "ECDHE-ECDSA-ARIA128-GCM-SHA256",
+    0xC05D: "ECDHE-ECDSA-ARIA256-GCM-SHA384",
+    0xC060: "ECDHE-ARIA128-GCM-SHA256",
+    0xC061: "ECDHE-ARIA256-GCM-SHA384",
+    0xC052: "DHE-RSA-ARIA128-GCM-SHA256",
+    0xC053: "DHE-RSA-ARIA256-GCM-SHA384",
+    0xC050: "ARIA128-GCM-SHA256",
+    0xC051: "ARIA256-GCM-SHA384",
+    0x009C: "AES128-GCM-SHA256",
+    0x009D: "AES256-GCM-SHA384",
+    0xC023: "ECDHE-ECDSA-AES128-SHA256",
+    0xC024: "ECDHE-ECDSA-AES256-SHA384",
+    0xC027: "ECDHE-RSA-AES128-SHA256",
+    0xC028: "ECDHE-RSA-AES256-SHA384",
+    0x0067: "DHE-RSA-AES128-SHA256",
+    0x006B: "DHE-RSA-AES256-SHA256",
+    0x0040: "DHE-DSS-AES128-SHA256",
+    0x006A: "DHE-DSS-AES256-SHA256",
+    0x003C: "AES128-SHA256",
+    0x003D: "AES256-SHA256",
+    0xC009: "ECDHE-ECDSA-AES128-SHA",
+    0xC00A: "ECDHE-ECDSA-AES256-SHA",
+    0xC013: "ECDHE-RSA-AES128-SHA",
+    0xC014: "ECDHE-RSA-AES256-SHA",
+    0x0032: "DHE-DSS-AES128-SHA",
+    0x0033: "DHE-RSA-AES128-SHA",
+    0x0038: "DHE-DSS-AES256-SHA",
+    0x0039: "DHE-RSA-AES256-SHA",
+    0x002F: "AES128-SHA",
+    0x0035: "AES256-SHA",
+    0xC072: "ECDHE-ECDSA-CAMELLIA128-SHA256",
+    0xC073: "ECDHE-ECDSA-CAMELLIA256-SHA384",
+    0xC076: "ECDHE-RSA-CAMELLIA128-SHA256",
+    0xC077: "ECDHE-RSA-CAMELLIA256-SHA384",
+    0x00BE: "DHE-RSA-CAMELLIA128-SHA256",
+    0x00C4: "DHE-RSA-CAMELLIA256-SHA256",
+    0x0045: "DHE-RSA-CAMELLIA128-SHA",
+    0x0088: "DHE-RSA-CAMELLIA256-SHA",
+    0x00BA: "CAMELLIA128-SHA256",
+    0x00C0: "CAMELLIA256-SHA256",
+    0x0041: "CAMELLIA128-SHA",
+    0x0084: "CAMELLIA256-SHA",
+    0x009A: "DHE-RSA-SEED-SHA",
+    0x0096: "SEED-SHA",
+    0x0007: "IDEA-CBC-SHA",
+    0xC008: "ECDHE-ECDSA-DES-CBC3-SHA",
+    0xC012: "ECDHE-RSA-DES-CBC3-SHA",
+    0x0013: "DHE-DSS-DES-CBC3-SHA",
+    0x0016: "DHE-RSA-DES-CBC3-SHA",
+    0x000A: "DES-CBC3-SHA",
+    0x0012: "DHE-DSS-DES-CBC-SHA",
+    0x0015: "DHE-RSA-DES-CBC-SHA",
+    0x0009: "DES-CBC-SHA",
+    0xC007: "ECDHE-ECDSA-RC4-SHA",
+    0xC011: "ECDHE-RSA-RC4-SHA",
+    0x0005: "RC4-SHA",
+    0x0004: "RC4-MD5",
+    0x0003: "EXP-RC4-MD5",
+    0x0006: "EXP-RC2-CBC-MD5",
+    0x0008: "EXP-DES-CBC-SHA",
+    0x0014: "EXP-DHE-RSA-DES-CBC-SHA",
+    0xC019: "AECDH-AES256-SHA",
+    0xC018: "AECDH-AES128-SHA",
+    0xC016: "AECDH-RC4-SHA",
+    0x00A6: "ADH-AES128-GCM-SHA256",
+    0x00A7: "ADH-AES256-GCM-SHA384",
+    0x0034: "ADH-AES128-SHA",
+    0x003A: "ADH-AES256-SHA",
+    0x006C: "ADH-AES128-SHA256",
+    0x006D: "ADH-AES256-SHA256",
+    0x0018: "ADH-RC4-MD5",
+    0x001B: "ADH-DES-CBC3-SHA",
+    0xC010: "ECDHE-RSA-NULL-SHA",
+    0xC006: "ECDHE-ECDSA-NULL-SHA",
+    0xC015: "AECDH-NULL-SHA",
+    0x003B: "NULL-SHA256",
+    0x0002: "NULL-SHA",
+    0x0001: "NULL-MD5",
+}
+
+
+def is_forward_secret(name: str) -> bool:
+    """Whether each connection has a key of its own, so that a stolen key opens nothing that was recorded."""
+    return name.startswith(("ECDHE-", "DHE-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one of Mozilla's "Server Side TLS" configurations (version 5.7) allows at most."""
+
+    protocols: frozenset[str]
+    suites: frozenset[str]
+    rsa_bits: int | None
+    days: int
+
+
+_INTERMEDIATE = frozenset(
+    SUITES[code] for code in (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0x009E, 0x009F, 0xCCAA)
+)
+_OLD = _INTERMEDIATE | frozenset(
+    SUITES[code]
+    for code in (
+        *(0xC023, 0xC027, 0xC009, 0xC013, 0xC024, 0xC028, 0xC00A, 0xC014, 0x0067, 0x006B),
+        *(0x009C, 0x009D, 0x003C, 0x003D, 0x002F, 0x0035, 0x000A),
+    )
+)
+PROFILES = {
+    "modern": Profile(frozenset({"TLSv1.3"}), frozenset(), None, 90),
+    "intermediate": Profile(frozenset({"TLSv1.2", "TLSv1.3"}), _INTERMEDIATE, 2048, 366),
+    "old": Profile(frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}), _OLD, 2048, 366),
+}

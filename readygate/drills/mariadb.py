@@ -1,0 +1,160 @@
+"""A scratch MariaDB: started from nothing, reached by a unix socket only, restored into, and asked."""
+# ruff: noqa: S608 - what is asked comes from the inventory, and goes to a scratch server
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from readygate.drills.dumps import ends_of, fault_of_dump
+from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
+from readygate.drills.scratch import Ended, Scratch
+from readygate.errors import CouldNotLook
+
+_DATABASE = "readygate_drill"
+_STARTS_WITHIN_S = 60.0
+_OWN = "('information_schema', 'mysql', 'performance_schema', 'sys')"
+# Unknown table, column, database; and what only a server of another make or version knows.
+_NOTHING_SUCH = ("ERROR 1146", "ERROR 1054", "ERROR 1049")
+_NOT_HERE = ("ERROR 1273", "ERROR 1286", "ERROR 1115", "ERROR 1524")
+
+
+def restore_mariadb(scratch: Scratch, dump: Path, questions: Questions) -> Restored:
+    """Restore a dump of mysqldump or mariadb-dump, and ask what came of it.
+
+    NotRestorable: the dump is at fault. CouldNotLook: this machine is.
+    """
+    if fault := fault_of_dump(ends_of(dump)):
+        raise NotRestorable(fault)
+    programs = [shutil.which(name, path=_PATH) for name in ("mariadb-install-db", "mariadbd", "mariadb")]
+    install, daemon, client = programs
+    if not (install and daemon and client):
+        raise CouldNotLook(
+            "this machine has no MariaDB", mend="install mariadb-server on the machine that runs the drill"
+        )
+    server = _Server(scratch, client)
+    with scratch.step("start MariaDB"):
+        server.start(install, daemon)
+    with scratch.step("restore"):
+        ended = scratch.run([*server.words, "--database", _DATABASE], reads=dump)
+        if ended.exit:
+            raise _not_restorable(ended.said)
+    with scratch.step(ASKING):
+        return server.asked(questions)
+
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    scratch: Scratch
+    client: str
+
+    @property
+    def socket(self) -> Path:
+        return self.scratch.folder / "mariadb.sock"
+
+    @property
+    def words(self) -> list[str | Path]:
+        return [
+            self.client,
+            "--no-defaults",
+            f"--socket={self.socket}",
+            "--user=root",
+            "--batch",
+            "--skip-column-names",
+        ]
+
+    def start(self, install: str, daemon: str) -> None:
+        data = f"--datadir={self.scratch.folder / 'data'}"
+        small = ["--no-defaults", data, "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M"]
+        made = self.scratch.run([install, *small[:2], "--auth-root-authentication-method=normal", "--skip-test-db"])
+        if made.exit:
+            raise CouldNotLook(f"no scratch MariaDB could be made: {made.said[-300:]}")
+        apart = ["--skip-networking", f"--socket={self.socket}", f"--pid-file={self.scratch.folder / 'mariadb.pid'}"]
+        log = self.scratch.serve([daemon, *small, *apart], ends_by=signal.SIGKILL)
+        end = time.monotonic() + min(_STARTS_WITHIN_S, self.scratch.left_s)
+        while self.ask(f"create database if not exists {_DATABASE}").exit:
+            if time.monotonic() > end:
+                raise CouldNotLook(f"the scratch MariaDB did not start: {log.read_text(errors='replace')[-300:]}")
+            time.sleep(0.05)
+
+    def ask(self, query: str, database: str = "") -> Ended:
+        return self.scratch.run([*self.words, f"--database={database}", f"--execute={query}"])
+
+    def asked(self, questions: Questions) -> Restored:
+        database = questions.database or self._restored_database()
+        tables = self._lines(
+            f"select table_name from information_schema.tables where table_schema = '{database}' "
+            "and table_type = 'BASE TABLE' order by 1"
+        )
+        counted = "information_schema.{} where constraint_schema = '" + database + "'"
+        constraints = self._lines(f"select count(*) from {counted.format('table_constraints')}")
+        indexed = "select count(distinct table_name, index_name) from information_schema.statistics"
+        indexes = self._lines(f"{indexed} where table_schema = '{database}'")
+        return Restored(
+            server=f"MariaDB {self._lines('select version()')[0]}",
+            values={each: self._value(database, each) for each in questions.values},
+            ages={each: self._age(database, each) for each in questions.moments},
+            rows={table: int(str(self._value(database, table))) for table in tables},
+            constraints=int(constraints[0]),
+            indexes=int(indexes[0]),
+        )
+
+    def _restored_database(self) -> str:
+        others = self._lines(f"select schema_name from information_schema.schemata where schema_name not in {_OWN}")
+        others = [each for each in others if each != _DATABASE]
+        if len(others) > 1:
+            raise CouldNotLook(
+                f"the dump holds the databases {', '.join(sorted(others))}",
+                mend="say by `database` which of them the drill asks",
+            )
+        return others[0] if others else _DATABASE
+
+    def _lines(self, query: str) -> list[str]:
+        ended = self.ask(query)
+        if ended.exit:
+            raise CouldNotLook(f"the restored database can't be asked: {ended.said}")
+        return ended.text.splitlines()
+
+    def _age(self, database: str, moment: str) -> float | None:
+        age = self._value(database, f"select timestampdiff(second, ({moment.strip().rstrip(';')}), utc_timestamp())")
+        return None if age is None else max(0.0, float(str(age)))
+
+    def _value(self, database: str, question: str) -> object:
+        is_query = re.match(r"\s*(select|with|values)\b", question, re.IGNORECASE)
+        name = question.replace("`", "``")
+        ended = self.ask(question if is_query else f"select count(*) from `{name}`", database)
+        if ended.exit:
+            if any(each in ended.said for each in _NOTHING_SUCH):
+                return None
+            raise CouldNotLook(f"MariaDB can't answer '{question}': {ended.said}", mend="correct the query")
+        lines = ended.text.splitlines()
+        if not lines or lines == ["NULL"]:
+            return None
+        if len(lines) != 1 or "\t" in lines[0]:
+            raise CouldNotLook(
+                f"'{question}' does not give one value", mend="write a query with one row and one column"
+            )
+        return _number(lines[0])
+
+
+def _number(text: str) -> object:
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?\d+\.\d+", text) else text
+
+
+def _not_restorable(said: str) -> Exception:
+    first = next((line for line in said.splitlines() if line.startswith("ERROR")), said[:300])
+    if any(each in first for each in _NOT_HERE):
+        return CouldNotLook(
+            f"the dump could not be restored here: {first}",
+            mend="install the server that wrote it on the machine that runs the drill",
+        )
+    return NotRestorable(f"the restore stopped at: {first}")

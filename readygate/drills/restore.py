@@ -1,0 +1,76 @@
+"""One drill: what a backup is, told by its bytes, and which scratch server it is restored into."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from readygate.drills.dumps import UNPACKERS, ends_of, form_of, writer_of
+from readygate.drills.files import restore_files, restore_json, restore_sqlite
+from readygate.drills.mariadb import restore_mariadb
+from readygate.drills.outcome import NotRestorable, Questions, Restored
+from readygate.drills.postgres import restore_postgres
+from readygate.drills.redis import restore_redis
+from readygate.drills.scratch import Ended, Scratch
+from readygate.errors import CouldNotLook
+
+_WRAPPINGS = 3  # encrypted, packed, and one more
+
+
+def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: str | None = None) -> Restored:
+    """Restore one file, which lies in the scratch folder, into the server that it is made for, and ask that.
+
+    NotRestorable: the file is at fault. CouldNotLook: this machine lacks something that the drill needs.
+    """
+    plain = _unpacked(scratch, packed, decrypt)
+    ends = ends_of(plain)
+    if not ends.first:
+        raise NotRestorable("there is nothing inside; what wrote it must have failed")
+    match form_of(ends):
+        case "pgdump":
+            return restore_postgres(scratch, plain, is_sql=False, questions=questions)
+        case "sql":
+            match writer_of(ends):
+                case "postgresql":
+                    return restore_postgres(scratch, plain, is_sql=True, questions=questions)
+                case "mariadb":
+                    return restore_mariadb(scratch, plain, questions)
+                case _:
+                    return restore_sqlite(scratch, plain, is_sql=True, questions=questions)
+        case "sqlite":
+            return restore_sqlite(scratch, plain, is_sql=False, questions=questions)
+        case "rdb":
+            return restore_redis(scratch, plain, questions)
+        case "json":
+            return restore_json(scratch, plain, questions)
+        case "tar":
+            return restore_files(scratch, plain, questions)
+    raise NotRestorable("it is no dump, database or archive of a known kind")
+
+
+def _unpacked(scratch: Scratch, packed: Path, decrypt: str | None) -> Path:
+    """The file without what it is wrapped in, each wrapping read to its end, where its checksums are."""
+    plain = packed
+    if decrypt:
+        with scratch.step("decrypt"):
+            # The key is ours to read, and nobody else's.
+            ended = scratch.run(["sh", "-c", decrypt], reads=plain, writes="decrypted", as_us=True)
+            plain = _read_to_its_end(ended, "it can't be decrypted")
+    for wrapping in range(_WRAPPINGS):
+        form = form_of(ends_of(plain))
+        if form not in UNPACKERS:
+            return plain
+        program = shutil.which(UNPACKERS[form])
+        if program is None:
+            raise CouldNotLook(f"this machine has no {UNPACKERS[form]} to unpack it with", mend="install it here")
+        with scratch.step(f"unpack {form}"):
+            ended = scratch.run([program, "-dc"], reads=plain, writes=f"unpacked.{wrapping}")
+            plain = _read_to_its_end(ended, "it is damaged")
+    return plain
+
+
+def _read_to_its_end(ended: Ended, otherwise: str) -> Path:
+    if ended.exit:
+        why = ended.said.splitlines()[0] if ended.said else f"exit {ended.exit}"
+        raise NotRestorable(f"{otherwise}: {why}")
+    return ended.output

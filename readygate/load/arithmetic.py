@@ -1,0 +1,76 @@
+"""Whether a plan can be carried out at all: computed before a byte is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+from readygate.errors import Mistake
+from readygate.load.plan import Plan
+from readygate.units import show_duration, show_rate
+
+_SPARE = 1.5  # of the users that are busy when every request takes as long as it may
+_LOOSEST_FIRST = ("p99", "p95", "p90", "p50")
+
+
+def refuse_infeasible(plan: Plan, least_rate: float | None, limits: Mapping[str, float]) -> None:
+    """Raise Mistake with the numbers where the plan can't send what it promises.
+
+    `least_rate` is the rate of requests that a threshold demands, `limits` the latency limits by percentile.
+    """
+    if plan.rate is None:
+        _refuse_idle_users(plan, least_rate, limits)
+        return
+    most = plan.rate * plan.steps_a_journey * max(stage.end for stage in plan.schedule.stages if stage.measured)
+    if least_rate is not None and least_rate > most * 1.0001:
+        wanted = show_rate(_round(least_rate / plan.steps_a_journey))
+        raise Mistake(
+            f"arrivals make {show_rate(_round(most))} at most, and the threshold demands {show_rate(least_rate)}",
+            f"raise the arrival rate to {wanted}, or lower the threshold",
+        )
+    level = next((limits[name] for name in _LOOSEST_FIRST if name in limits), None)
+    if level is None:
+        return
+    needed = ceil(_SPARE * plan.rate * plan.schedule.peak * plan.steps_a_journey * level - 1e-9)
+    if plan.users < needed:
+        raise Mistake(
+            f"{plan.users} users are too few for {show_rate(_round(plan.rate * plan.schedule.peak))} journeys of "
+            f"{plan.steps_a_journey:g} requests that may take {show_duration(level)} each",
+            f"write users.max: {needed}, which leaves half as many again",
+        )
+
+
+def _refuse_idle_users(plan: Plan, least_rate: float | None, limits: Mapping[str, float]) -> None:
+    """Users who think can't ask: rate = users / (think + answer), by Little's law."""
+    think = sum(plan.think) / 2
+    answer = limits.get("p50", 0.0) * plan.steps_a_journey
+    if least_rate is None or think + answer == 0:
+        return
+    level = max(stage.end for stage in plan.schedule.stages if stage.measured)
+    most = plan.users * level * plan.steps_a_journey / think if think else float("inf")
+    needed = ceil(least_rate * (think + answer) / plan.steps_a_journey / level - 1e-9)
+    if needed > plan.users:
+        least, longest = (show_duration(each).removesuffix("s") for each in plan.think)
+        thinking = f"who think {least}-{longest} s" if plan.think != (0.0, 0.0) else "who never think"
+        cap = show_rate(_round(most)) if think else "what the answers allow"
+        wanted = show_rate(least_rate)
+        raise Mistake(
+            f"{plan.users} users {thinking} can make {cap} at most, and the threshold demands {wanted}",
+            f"that needs {needed} users; better, hold the rate with arrival: {{rate: {wanted}}}",
+        )
+
+
+def refuse_beyond(plan: Plan, rate: float, users: int, seconds: float) -> None:
+    """Raise Mistake where a plan is larger than its ceiling."""
+    peak = (plan.rate or 0.0) * plan.schedule.peak
+    if peak > rate:
+        raise Mistake(f"{show_rate(_round(peak))} is above the ceiling of {show_rate(rate)}", "raise ceiling.rate")
+    if plan.users > users:
+        raise Mistake(f"{plan.users} users are more than the ceiling of {users}", "raise ceiling.users")
+    if plan.schedule.seconds > seconds:
+        took = show_duration(plan.schedule.seconds)
+        raise Mistake(f"{took} is longer than the ceiling of {show_duration(seconds)}", "raise ceiling.time")
+
+
+def _round(rate: float) -> float:
+    return float(f"{rate:.4g}")

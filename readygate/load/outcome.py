@@ -1,0 +1,188 @@
+"""What a run measured, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from readygate.load.histogram import Histogram, merged, middle, quantile, total
+
+_WORST_S = 10  # the window that the worst rate is taken over
+_CPU_LIMIT = 0.8
+_SHARE_OF_LIMIT = 0.1  # how much of a latency limit the generator's own lag may be
+_TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second of a run; latencies are of the requests that were due in it, in seconds."""
+
+    number: int
+    due: int
+    ended: int
+    failed: int
+    bad: int
+    users: int
+    backlog: int
+    response: Histogram
+    service: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What one endpoint, or all of them together, answered while it was measured."""
+
+    response: Histogram
+    service: Histogram
+    errors: Mapping[str, int]
+
+    @property
+    def good(self) -> int:
+        return total(self.response)
+
+    @property
+    def bad(self) -> int:
+        return sum(self.errors.values())
+
+    @property
+    def errors_percent(self) -> float | None:
+        asked = self.good + self.bad
+        return 100 * self.bad / asked if asked else None
+
+    def latency(self, share: float) -> float | None:
+        """The response time, from when the request was due, that this share of good answers kept to."""
+        return quantile(self.response, share)
+
+    @property
+    def slowest(self) -> float | None:
+        return middle(max(self.response)) if self.response else None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one generator was itself: seconds that its timers lagged, and its share of a core."""
+
+    worker: str
+    loop_p99: float
+    late_p99: float
+    backlog: int
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A whole run. `stopped` says why it ended early: "errors", "lost", "interrupted", or nothing."""
+
+    plan: str
+    digest: str
+    target: str
+    model: str
+    started_at: str
+    measured: tuple[int, ...]
+    generators: int
+    lost: tuple[str, ...]
+    stopped: str
+    problem: str
+    seconds: tuple[Second, ...]
+    endpoints: Mapping[str, Endpoint]
+    health: tuple[Health, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Outcome:
+        data = json.loads(path.read_text())
+        return cls(
+            **{key: data[key] for key in ("plan", "digest", "target", "model", "started_at", "stopped", "problem")},
+            measured=tuple(data["measured"]),
+            generators=data["generators"],
+            lost=tuple(data["lost"]),
+            seconds=tuple(_seconds(data["seconds"])),
+            endpoints={
+                name: Endpoint(_histogram(each["response"]), _histogram(each["service"]), each["errors"])
+                for name, each in sorted(data["endpoints"].items())
+            },
+            health=tuple(_health(worker, each) for worker, each in sorted(data["health"].items())),
+        )
+
+    @cached_property
+    def window(self) -> tuple[Second, ...]:
+        """The seconds that count, without the warm-up."""
+        measured = set(self.measured)
+        return tuple(each for each in self.seconds if each.number in measured)
+
+    @cached_property
+    def whole(self) -> Endpoint:
+        """All endpoints together."""
+        errors: dict[str, int] = {}
+        for each in self.endpoints.values():
+            for kind, count in each.errors.items():
+                errors[kind] = errors.get(kind, 0) + count
+        return Endpoint(
+            merged(each.response for each in self.window), merged(each.service for each in self.window), errors
+        )
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second, over all of the seconds that were to be measured."""
+        return sum(each.ended for each in self.window) / len(self.measured)
+
+    @property
+    def worst_rate(self) -> float:
+        """Good answers a second in the worst ten seconds, or in all of them where there are fewer."""
+        ended = {each.number: each.ended for each in self.window}
+        counts = [ended.get(number, 0) for number in self.measured]
+        span = min(_WORST_S, len(counts))
+        return min(sum(counts[start : start + span]) for start in range(len(counts) - span + 1)) / span
+
+    @property
+    def offered(self) -> float:
+        """Journeys that were due, a second."""
+        return sum(each.due for each in self.window) / len(self.measured)
+
+    def saturation(self, p50: float | None, p99: float | None) -> str:
+        """Why the generator was too busy for its numbers to count against the target; "" where it wasn't.
+
+        `p50` and `p99` are the limits that the plan sets on them: a lag of a tenth of a limit is too much of it.
+        """
+        for each in self.health:
+            if p50 and each.loop_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * p50):
+                return f"its event loop lagged {_ms(each.loop_p99)} where p50 may be {_ms(p50)}"
+            if p99 and each.late_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * p99):
+                return f"its timers were {_ms(each.late_p99)} late where p99 may be {_ms(p99)}"
+            if each.cpu > _CPU_LIMIT:
+                return f"it used {each.cpu:.0%} of a core"
+        return ""
+
+
+def _seconds(raw: Mapping[str, Any]) -> Iterable[Second]:
+    for number in sorted(raw, key=int):
+        each = raw[number]
+        counts = {key: each.get(key, 0) for key in ("due", "ended", "failed", "bad", "backlog")}
+        yield Second(
+            number=int(number),
+            users=each.get("busy", 0),
+            response=_histogram(each.get("response", {})),
+            service=_histogram(each.get("service", {})),
+            **counts,
+        )
+
+
+def _histogram(raw: Mapping[str, int]) -> Histogram:
+    return {int(bucket): count for bucket, count in raw.items()}
+
+
+def _health(worker: str, raw: Mapping[str, Any]) -> Health:
+    return Health(
+        worker,
+        quantile(_histogram(raw.get("loop", {})), 0.99) or 0.0,
+        quantile(_histogram(raw.get("late", {})), 0.99) or 0.0,
+        total(_histogram(raw.get("backlog", {}))),
+        raw["cpu"] / raw["wall"] if raw.get("wall") else 0.0,
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms"

@@ -1,0 +1,150 @@
+"""The area of DNS, shown on name servers of the tests' own, sound and with one flaw each."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+from pydantic import ValidationError
+
+from readygate.areas.dns import Domain
+from readygate.errors import CouldNotLook, Mistake
+from tests.web import failing, free_port
+
+NAME = "api"  # the name that `failing` gives to an entry
+Zone = dict[str, list[str]]
+SOUND: Zone = {
+    "A": ["203.0.113.10", "203.0.113.11"],
+    "AAAA": ["2001:db8::10"],
+    "MX": ["10 mx1.zakupai.site.", "20 mx2.zakupai.site."],
+    "NS": ["ns1.example.net.", "ns2.example.net."],
+    "TXT": ['"v=spf1 mx " "-all"'],
+    "CAA": ['0 issue "letsencrypt.org"'],
+}
+
+
+@contextmanager
+def name_server(zone: Zone | None, ttl: int = 300, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[str]:
+    """The address and port of a name server that knows one name; None is NXDOMAIN."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            packet, line = self.request
+            query = dns.message.from_wire(packet)
+            answer = dns.message.make_response(query)
+            answer.flags |= dns.flags.RA
+            (question,) = query.question
+            kind = question.rdtype.name
+            answer.set_rcode(dns.rcode.NXDOMAIN if zone is None else rcode)
+            if zone and kind in zone and rcode == dns.rcode.NOERROR:
+                answer.answer.append(dns.rrset.from_text(question.name, ttl, "IN", kind, *zone[kind]))
+            line.sendto(answer.to_wire(), self.client_address)
+
+    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+DECLARED: dict[str, Any] = {
+    "A": ["203.0.113.10", "203.0.113.11"],
+    "AAAA": ["2001:db8::10"],
+    "MX": ["10 mx1.zakupai.site", "20 mx2.zakupai.site"],
+    "NS": ["ns1.example.net", "ns2.example.net"],
+    "TXT": {"contains": ["v=spf1 mx -all"]},
+    "CAA": ['0 issue "letsencrypt.org"'],
+    "absent": ["CNAME"],
+    "ttl": "5m",
+}
+
+
+def failed(zone: Zone | None, served_ttl: int = 300, **declared: Any) -> set[str]:
+    with name_server(zone, served_ttl) as server:
+        return failing("dns", {"resolvers": [server], "timeout": "2s", **declared})
+
+
+def test_records_as_declared_are_sound() -> None:
+    assert not failed(SOUND, **DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "records"),
+    [
+        ("A", ["203.0.113.10"]),
+        ("AAAA", ["2001:db8::11"]),
+        ("MX", ["10 mx1.zakupai.site.", "20 mx3.zakupai.site."]),
+        ("NS", ["ns1.example.net.", "ns9.example.org."]),
+        ("TXT", ['"v=spf1 +all"']),
+        ("CAA", ['0 issue "elsewhere.example"']),
+    ],
+)
+def test_a_record_that_differs_fails_its_own_check(kind: str, records: list[str]) -> None:
+    assert failed(SOUND | {kind: records}, **DECLARED) == {f"dns.{kind}"}
+
+
+def test_an_alias_is_compared_and_is_not_absent() -> None:
+    alias: Zone = {"CNAME": ["shop.host.example."]}
+    assert not failed(alias, CNAME=["shop.host.example"])
+    assert failed(alias, CNAME=["other.host.example"]) == {"dns.CNAME"}
+    assert failed(alias, absent=["CNAME"]) == {"dns.absent"}
+
+
+def test_a_ttl_that_is_too_long_fails() -> None:
+    assert failed(SOUND, 3600, **DECLARED) == {"dns.ttl"}
+
+
+def test_a_name_that_does_not_exist_has_no_records() -> None:
+    assert failed(None, A=["203.0.113.10"], ttl="5m", absent=["MX"]) == {"dns.A", "dns.ttl"}
+
+
+def test_resolvers_that_differ_are_told() -> None:
+    shuffled, moved = SOUND | {"A": SOUND["A"][::-1]}, SOUND | {"A": ["203.0.113.99"]}
+    declared = {"A": DECLARED["A"], "resolvers_agree": True, "timeout": "2s"}
+    with ExitStack() as running:
+        sound, other, same = (running.enter_context(name_server(zone)) for zone in (SOUND, moved, shuffled))
+        assert not failing("dns", {**declared, "resolvers": [sound, same]})
+        assert failing("dns", {**declared, "resolvers": [sound, other]}) == {"dns.resolvers_agree"}
+
+
+def test_a_server_that_fails_or_is_silent_was_not_looked_at() -> None:
+    with name_server(SOUND, rcode=dns.rcode.SERVFAIL) as server, pytest.raises(CouldNotLook, match="gives no answer"):
+        failing("dns", {"A": ["203.0.113.10"], "absent": ["MX"], "resolvers": [server], "timeout": "1s"})
+    with pytest.raises(CouldNotLook) as error:
+        failing("dns", {"absent": ["A"], "resolvers": [f"127.0.0.1:{free_port()}"], "timeout": "500ms"})
+    assert error.value.cause.startswith("dns:127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", ["203.0.113.10", "a..b", "https://a.example", "-a.example", "a b"])
+def test_a_key_that_is_no_name_is_refused(name: str) -> None:
+    domain = Domain.model_validate({"A": ["203.0.113.10"]})
+    with pytest.raises(Mistake, match="is not a name in DNS"):
+        domain.refuse_name(name)
+
+
+@pytest.mark.parametrize("name", ["zakupai.site", "_dmarc.zakupai.site", "müller.example", "localhost"])
+def test_a_key_that_is_a_name_is_taken(name: str) -> None:
+    Domain.model_validate({"A": ["203.0.113.10"]}).refuse_name(name)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"absent": ["SRV"]}, "'SRV' is not a type of record"),
+        ({"A": ["203.0.113.10"], "resolvers": ["dns.google"]}, "is not the address of a resolver"),
+        ({"A": ["203.0.113.10"], "resolvers_agree": True}, "one alone always agrees"),
+        ({"ttl": "5m"}, "there is no record to ask for"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Domain.model_validate(declared)

@@ -1,0 +1,196 @@
+"""The copy elsewhere, on a disk and in a store that speaks S3: there, the same, young enough; or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readygate.errors import CouldNotLook
+from tests.holding import held
+from tests.test_area_backups import write
+
+pytestmark = pytest.mark.skipif(not shutil.which("rclone"), reason="there is no rclone on this machine")
+
+DECLARED = {"rpo": "26h", "count": 2, "same": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A place for copies that rclone knows as `remote`."""
+
+    folder: Path
+    remote: str
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "rclone.conf"
+
+    def rclone(self, *words: str) -> None:
+        command = ["rclone", "--config", str(self.config), *words]
+        subprocess.run(command, check=True, capture_output=True, env=rclone_environ())
+
+    def declared(self, **offsite: Any) -> dict[str, Any]:
+        where = {"rclone": f"{self.remote}shop-backups/db", "config": str(self.config)}
+        return {"on": "app-1", "path": f"{self.folder}/backups/shop-*.sql.gz", "offsite": {**where, **offsite}}
+
+
+def rclone_environ() -> dict[str, str]:
+    # A test speaks to this machine alone, whatever proxy or CA the environment names.
+    return {
+        name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE" and "proxy" not in name.lower()
+    }
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URL of a store that speaks S3."""
+    command = shutil.which("moto_server")
+    if not command:
+        pytest.skip("there is no moto_server on this machine")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [command, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > end:
+                    pytest.skip("moto_server does not start on this machine")
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Three backups, and a sound copy of each in a folder of its month."""
+    for name in set(os.environ) - set(rclone_environ()):
+        monkeypatch.delenv(name)
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "bucket").mkdir()
+    settings = [f"[disk]\ntype = alias\nremote = {tmp_path}/bucket\n"]
+    if request.param == "s3":
+        endpoint = request.getfixturevalue("s3")
+        keys = "access_key_id = testing\nsecret_access_key = testing"
+        settings.append(f"[s3]\ntype = s3\nprovider = Other\n{keys}\nendpoint = {endpoint}\n")
+    store = Store(tmp_path, f"{request.param}:")
+    store.config.write_text("\n".join(settings))
+    store.rclone("mkdir", f"{store.remote}shop-backups")
+    for number, hours in enumerate((49, 25, 1)):
+        write(tmp_path / "backups" / f"shop-{number}.sql.gz", os.urandom(5000), hours_old=hours)
+    store.rclone("copy", str(tmp_path / "backups"), f"{store.remote}shop-backups/db/2026/11")
+    yield store
+    if request.param == "s3":
+        store.rclone("purge", "s3:shop-backups")
+
+
+def test_sound_copies_hold(store: Store) -> None:
+    holds = held("backups", store.declared(**DECLARED))
+    assert holds == {"offsite.rpo": True, "offsite.count": True, "offsite.same": True}
+
+
+def deleted(store: Store, name: str) -> None:
+    store.rclone("deletefile", f"{store.remote}shop-backups/db/2026/11/{name}")
+
+
+def replaced(store: Store, data: bytes, hours_old: float = 1) -> None:
+    other = store.folder / "other"
+    other.mkdir()
+    write(other / "shop-2.sql.gz", data, hours_old)
+    store.rclone("copy", "--ignore-times", str(other), f"{store.remote}shop-backups/db/2026/11")
+
+
+FAULTS: dict[str, tuple[Callable[[Store], object], set[str]]] = {
+    "the newest was not uploaded": (lambda store: deleted(store, "shop-2.sql.gz"), {"offsite.same"}),
+    "the upload broke off": (lambda store: replaced(store, os.urandom(3000)), {"offsite.same"}),
+    "other bytes of the same size": (lambda store: replaced(store, os.urandom(5000)), {"offsite.same"}),
+    "only one is there": (
+        lambda store: [deleted(store, f"shop-{number}.sql.gz") for number in (0, 1)],
+        {"offsite.count"},
+    ),
+    "no upload since two days": (
+        lambda store: [deleted(store, f"shop-{number}.sql.gz") for number in (1, 2)],
+        {"offsite.rpo", "offsite.count", "offsite.same"},
+    ),
+    "nothing is there": (
+        lambda store: store.rclone("delete", f"{store.remote}shop-backups"),
+        {"offsite.rpo", "offsite.count", "offsite.same"},
+    ),
+    "the bucket is gone": (
+        lambda store: store.rclone("purge", f"{store.remote}shop-backups"),
+        {"offsite.rpo", "offsite.count", "offsite.same"},
+    ),
+    "the uploads have another name": (
+        lambda store: store.rclone("moveto", f"{store.remote}shop-backups/db", f"{store.remote}shop-backups/old"),
+        {"offsite.rpo", "offsite.count", "offsite.same"},
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_broken_copies_fail(store: Store, fault: str) -> None:
+    break_it, fails = FAULTS[fault]
+    break_it(store)
+    try:
+        holds = held("backups", store.declared(**DECLARED))
+    finally:
+        store.rclone("mkdir", f"{store.remote}shop-backups")
+    assert {check for check, holding in holds.items() if not holding} == fails
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_versioning_of_the_bucket_is_seen(store: Store) -> None:
+    assert not held("backups", store.declared(versioned=True))["offsite.versioned"]
+    store.rclone("backend", "versioning", "s3:shop-backups", "Enabled")
+    assert held("backups", store.declared(versioned=True))["offsite.versioned"]
+    store.rclone("backend", "versioning", "s3:shop-backups", "Suspended")
+    assert not held("backups", store.declared(versioned=True))["offsite.versioned"]
+
+
+@pytest.mark.parametrize("store", ["disk"], indirect=True)
+def test_a_store_that_tells_nothing_of_versions_is_not_one_without(store: Store) -> None:
+    with pytest.raises(CouldNotLook, match="does not say whether it keeps versions"):
+        held("backups", store.declared(versioned=False))
+
+
+@pytest.mark.parametrize("store", ["disk"], indirect=True)
+@pytest.mark.parametrize(
+    ("offsite", "reason"),
+    [
+        ({"rclone": "nobody:shop-backups"}, "knows no remote called nobody"),
+        ({"command": "no-such-rclone"}, "not found|could not run"),
+        ({"config": "/no/such/folder/rclone.conf"}, "knows no remote called disk"),
+    ],
+)
+def test_a_store_that_can_not_be_listed_is_not_an_empty_one(
+    store: Store, offsite: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(CouldNotLook, match=reason):
+        held("backups", store.declared(**{"rpo": "26h", **offsite}))
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_store_out_of_reach_is_not_an_empty_one(store: Store) -> None:
+    store.config.write_text(store.config.read_text().replace("127.0.0.1:", "127.0.0.1:1"))
+    with pytest.raises(CouldNotLook, match="can't be listed"):
+        held("backups", store.declared(rpo="26h"))
+    store.config.write_text(store.config.read_text().replace("127.0.0.1:1", "127.0.0.1:"))
+
+
+def test_without_a_backup_there_is_nothing_to_be_the_same(store: Store) -> None:
+    for path in (store.folder / "backups").iterdir():
+        path.unlink()
+    assert not held("backups", store.declared(same=True))["offsite.same"]

@@ -1,0 +1,162 @@
+"""Repositories of restic, borg and pgBackRest, made by the tools themselves, sound and damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readygate.areas.repositories import parse_borg, parse_pgbackrest, parse_restic
+from readygate.drills import postgres
+from readygate.errors import CouldNotLook
+from tests.holding import held
+
+EXPECTED = {"rpo": "1h", "count": 2, "whole": True}
+
+
+def shell(folder: Path, script: str, user: str | None = None) -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "RESTIC_PASSWORD": "ours"}
+    subprocess.run(["sh", "-ec", script], cwd=folder, env=environ, check=True, capture_output=True, user=user)
+
+
+def restic(folder: Path) -> dict[str, Any]:
+    (folder / "env").write_text("RESTIC_PASSWORD=ours\n")
+    (folder / "data").write_bytes(os.urandom(300_000))
+    shell(folder, "restic init -q -r repo; for n in 1 2; do restic backup -q -r repo data; done")
+    return {"tool": "restic", "at": f"{folder}/repo", "settings": f"{folder}/env"}
+
+
+def borg(folder: Path) -> dict[str, Any]:
+    (folder / "data").write_bytes(os.urandom(300_000))
+    shell(folder, "borg init -e none repo; for n in 1 2; do borg create repo::$n data; done")
+    return {"tool": "borg", "at": f"{folder}/repo"}
+
+
+def pgbackrest(folder: Path) -> dict[str, Any]:
+    _, programs = postgres.programs_for(1)
+    user = "nobody" if os.geteuid() == 0 else None
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    if user:
+        shutil.chown(folder, user)
+    where = f"repo1-path={folder}/repo\nlog-path={folder}\nlock-path={folder}/lock\nstart-fast=y"
+    (folder / "conf").write_text(f"[global]\n{where}\n[shop]\npg1-path={folder}/data\npg1-socket-path={folder}\n")
+    ask = f"pgbackrest --config={folder}/conf --stanza=shop"
+    server = f"{programs}/pg_ctl -D data -w -l {folder}/log"
+    shell(
+        folder,
+        f"{programs}/initdb -D data -A trust -N -U nobody\n"
+        f"echo \"archive_mode=on\narchive_command='{ask} archive-push %p'\" >> data/postgresql.conf\n"
+        f"{server} -o '-k {folder} -c listen_addresses= -c fsync=off' start\n"
+        f"trap '{server} -m immediate stop' EXIT\n"
+        f"sed -i 's/^pg1-path/pg1-user=nobody\\npg1-database=postgres\\npg1-path/' conf\n"
+        f"{ask} stanza-create; {ask} backup --type=full; {ask} backup --type=full",
+        user,
+    )
+    return {"tool": "pgbackrest", "at": "shop", "settings": f"{folder}/conf"}
+
+
+MADE: dict[str, Callable[[Path], dict[str, Any]]] = {"restic": restic, "borg": borg, "pgbackrest": pgbackrest}
+PACKS = {"restic": "repo/data/*/*", "borg": "repo/data/0/*", "pgbackrest": "repo/backup/shop/*F/pg_data/base/1/*.gz"}
+
+
+@pytest.fixture(scope="session", params=MADE)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A sound repository, and how it is declared; it takes its tool a while to make."""
+    if not shutil.which(request.param) or (request.param == "pgbackrest" and not postgres.installed()):
+        pytest.skip(f"there is no {request.param} on this machine")
+    folder = tmp_path_factory.mktemp(request.param)
+    return folder, MADE[request.param](folder)
+
+
+@pytest.fixture
+def repository(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """A copy of it, to break."""
+    folder, settings = made
+    shutil.copytree(folder / "repo", tmp_path / "repo")
+    copied = {key: value.replace(str(folder), str(tmp_path)) for key, value in settings.items()}
+    for name in ("env", "conf"):
+        if (folder / name).exists():
+            (tmp_path / name).write_text((folder / name).read_text().replace(str(folder), str(tmp_path)))
+    return copied
+
+
+def declared(repository: dict[str, Any], **expected: Any) -> dict[str, Any]:
+    return {"on": "app-1", **repository, **expected}
+
+
+def test_a_sound_repository_holds(repository: dict[str, Any]) -> None:
+    holds = held("backup_repositories", declared(repository, **EXPECTED))
+    assert holds == {"backup_repository.rpo": True, "backup_repository.count": True, "backup_repository.whole": True}
+
+
+def test_a_repository_with_other_bytes_in_it_is_not_whole(repository: dict[str, Any], tmp_path: Path) -> None:
+    pack = max(tmp_path.glob(PACKS[repository["tool"]]), key=lambda path: path.stat().st_size)
+    pack.chmod(0o600)
+    data = pack.read_bytes()
+    at = len(data) // 2
+    pack.write_bytes(data[:at] + bytes(each ^ 255 for each in data[at : at + 8]) + data[at + 8 :])
+    assert not held("backup_repositories", declared(repository, whole=True))["backup_repository.whole"]
+
+
+@pytest.mark.parametrize("made", ["borg", "pgbackrest"], indirect=True)  # restic asks for it for 40 s
+def test_a_repository_with_a_pack_gone_is_not_whole(repository: dict[str, Any], tmp_path: Path) -> None:
+    max(tmp_path.glob(PACKS[repository["tool"]]), key=lambda path: path.stat().st_size).unlink()
+    assert not held("backup_repositories", declared(repository, whole=True))["backup_repository.whole"]
+
+
+def test_a_repository_that_nothing_was_added_to_fails(repository: dict[str, Any]) -> None:
+    time.sleep(2.1)
+    holds = held("backup_repositories", declared(repository, rpo="1s", count=3))
+    assert holds == {"backup_repository.rpo": False, "backup_repository.count": False}
+
+
+@pytest.mark.parametrize("field", [{"rpo": "1h"}, {"whole": True}])
+def test_a_repository_that_is_not_there_is_never_a_sound_one(
+    repository: dict[str, Any], field: dict[str, Any]
+) -> None:
+    nowhere = declared({**repository, "at": f"{repository['at']}-not"}, **field)
+    try:
+        assert not any(held("backup_repositories", nowhere).values())
+    except CouldNotLook as error:
+        assert "can't open the repository" in error.reason
+
+
+def test_a_wrong_password_says_nothing_of_the_repository(tmp_path: Path) -> None:
+    if not shutil.which("restic"):
+        pytest.skip("there is no restic on this machine")
+    made = restic(tmp_path)
+    (tmp_path / "env").write_text("RESTIC_PASSWORD=another\n")
+    for field in ({"rpo": "1h"}, {"whole": True}):
+        with pytest.raises(CouldNotLook, match="wrong password"):
+            held("backup_repositories", declared(made, **field))
+
+
+def test_a_tool_that_is_missing_says_nothing_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/sbin:/sbin")
+    (tmp_path / "bin").mkdir()
+    for tool in ("sh", "timeout", "date", "mktemp", "rm"):
+        (tmp_path / "bin" / tool).symlink_to(
+            next(p for p in (Path("/bin", tool), Path("/usr/bin", tool)) if p.exists())
+        )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for tool in MADE:
+        for field in ({"rpo": "1h"}, {"whole": True}):
+            with pytest.raises(CouldNotLook, match="not found"):
+                held("backup_repositories", declared({"tool": tool, "at": "/nowhere"}, **field))
+
+
+def test_what_the_tools_list_is_read() -> None:
+    assert parse_restic('[{"time": "2026-11-21T02:38:47.629802194Z"}]') == [1795228727]
+    borgs = '{"archives": [{"name": "one", "start": "2026-11-21T02:38:50.000000"}, {"name": "two.checkpoint"}]}'
+    assert parse_borg(borgs) == [1795228730]
+    infos = '[{"backup": [{"error": false, "timestamp": {"stop": 5}}, {"error": true, "timestamp": {"stop": 6}}]}]'
+    assert parse_pgbackrest(infos) == [5]

@@ -1,0 +1,54 @@
+"""Load as a user gates on it: declared in the inventory, run by the command, and told by its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.load_target import serving
+from tests.projects import Project
+
+INVENTORY = """\
+project: zenzefi
+allow_load: ["{url}"]
+load:
+  launch:
+    target: "{url}"
+    arrival: {{rate: 100/s}}
+    stages: [{{hold: 4s, measure: true}}]
+    users: {{max: 150, mix: [{{journey: look, steps: [GET {path}]}}]}}
+    thresholds: {{rate: ">=95/s", p50: 700ms, p99: 1s, errors: 0%}}
+"""
+
+
+def gated(folder: Path, url: str, path: str) -> tuple[int, Project]:
+    project = Project(folder)
+    project.write("inventory.yml", INVENTORY.format(url=url, path=path))
+    return project.readygate("run").code, project
+
+
+def test_a_sound_service_is_go_and_a_stalling_one_no_go_in_p99(tmp_path: Path) -> None:
+    with serving(stall_every=4.0, stall=1.5) as target:
+        (tmp_path / "sound").mkdir()
+        (tmp_path / "stalling").mkdir()
+        sound, _ = gated(tmp_path / "sound", target.url, "/sound")
+        stalling, project = gated(tmp_path / "stalling", target.url, "/stalling")
+    results = json.loads((project.folder / "readygate-out" / "results.json").read_text())["results"]
+    outcomes = {result["check"]: result["outcome"] for result in results}
+    assert sound == 0
+    assert stalling == 1
+    assert outcomes["load.p99"] == "failed"
+    assert outcomes["load.p50"] == "passed"
+    assert any("sends http://" in each["asked"] for result in results for each in result["evidence"])
+
+
+def test_load_on_what_nothing_allows_ends_before_anything_is_sent(tmp_path: Path) -> None:
+    with serving() as target:
+        project = Project(tmp_path)
+        project.write(
+            "inventory.yml", INVENTORY.format(url=target.url, path="/").replace("allow_load", "# allow_load")
+        )
+        ended = project.readygate("run")
+        assert ended.code == 2
+        assert "inventory.yml:5" in ended.stderr
+        assert not target.asked

@@ -1,0 +1,194 @@
+"""What may be concluded from a run: nothing from an empty one, no failure from a saturated generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readygate.areas.load import Thresholds
+from readygate.areas.load_run import LoadRun, _refuse_empty
+from readygate.errors import CouldNotLook
+from readygate.load.histogram import add, bucket, merged, middle, quantile, total
+from readygate.load.outcome import Outcome
+from readygate.reporting.load_charts import (
+    distribution_chart,
+    errors_chart,
+    latency_chart,
+    rate_chart,
+    users_chart,
+)
+
+LIMITS = {"p50": 0.05, "p99": 0.5}
+
+
+def histogram(*seconds: float) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for each in seconds:
+        add(counts, {bucket(each): 1})
+    return counts
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """A run of ten seconds in which ten requests a second took 20 ms each."""
+    took = histogram(*[0.02] * 10)
+    second = {"due": 10, "ended": 10, "failed": 0, "bad": 0, "busy": 1, "response": took, "service": took}
+    took_all = histogram(*[0.02] * 100)
+    outcome = {
+        "plan": "steady",
+        "digest": "0a1b2c3d",
+        "target": "http://app.test",
+        "model": "open",
+        "started_at": "2030-01-02T03:04:05+00:00",
+        "measured": list(range(2, 12)),
+        "generators": 1,
+        "lost": [],
+        "stopped": "",
+        "problem": "",
+        "seconds": dict.fromkeys(range(12), second),
+        "endpoints": {"GET /": {"response": took_all, "service": took_all, "errors": {}}},
+        "health": {"local": {"loop": histogram(0.0005), "late": histogram(0.0005), "cpu": 1.0, "wall": 10.0}},
+        **changes,
+    }
+    path = folder / "steady.json"
+    path.write_text(json.dumps(outcome))
+    return path
+
+
+def run(folder: Path, **changes: Any) -> LoadRun:
+    path = written(folder, **changes)
+    return LoadRun(Outcome.read(path), path, LIMITS)
+
+
+def health(**changes: Any) -> dict[str, Any]:
+    sound = {"loop": histogram(0.0005), "late": histogram(0.0005), "cpu": 1.0, "wall": 10.0}
+    return {"one": sound, "two": {**sound, **changes}}
+
+
+THRESHOLDS = Thresholds.model_validate(
+    {"rate": "10/s", "worst_rate": "10/s", "p50": "50ms", "p99": "500ms", "max": "1s", "errors": "0%"}
+)
+STRICT = Thresholds.model_validate({"p50": "10ms", "p99": "15ms", "errors": "0%"})
+
+
+@given(st.floats(min_value=1e-5, max_value=3600))
+def test_a_bucket_is_within_a_thousandth_of_what_fell_into_it(seconds: float) -> None:
+    assert abs(middle(bucket(seconds)) - seconds) <= max(0.0005 * seconds, 1e-6) * 1.01
+
+
+def test_a_quantile_is_the_least_that_the_share_keeps_to() -> None:
+    ten = histogram(*[number / 1000 for number in range(1, 11)])
+    assert [round((quantile(ten, share) or 0) * 1000) for share in (0.0, 0.1, 0.5, 0.91, 1.0)] == [1, 1, 5, 10, 10]
+    assert quantile({}, 0.5) is None
+
+
+def test_histograms_of_two_generators_merge_by_addition() -> None:
+    assert total(merged([histogram(0.1, 0.2), histogram(0.1)])) == 3
+
+
+def test_a_sound_run_is_concluded_as_measured(tmp_path: Path) -> None:
+    sound = run(tmp_path)
+    assert sound.conclude("rate", THRESHOLDS.rate) == 10.0
+    assert sound.conclude("worst_rate", THRESHOLDS.worst_rate) == 10.0
+    assert sound.conclude("p99", THRESHOLDS.p99) == pytest.approx(0.02, rel=0.001)
+    assert sound.conclude("max", THRESHOLDS.max) == pytest.approx(0.02, rel=0.001)
+    assert sound.conclude("errors", THRESHOLDS.errors) == 0.0
+
+
+def test_a_second_without_answers_lowers_the_rate(tmp_path: Path) -> None:
+    seconds = json.loads(written(tmp_path).read_text())["seconds"]
+    del seconds["5"]
+    assert run(tmp_path, seconds=seconds).outcome.rate == 9.0
+
+
+def test_errors_are_never_fast_answers(tmp_path: Path) -> None:
+    endpoints = {"GET /": {"response": histogram(0.02), "service": histogram(0.02), "errors": {"status 503": 3}}}
+    erring = run(tmp_path, endpoints=endpoints)
+    assert erring.outcome.whole.errors_percent == pytest.approx(100 * 3 / 103)
+    assert erring.outcome.endpoints["GET /"].errors_percent == 75.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seconds": {}, "endpoints": {}}, "no request was made"),
+        ({"lost": ["worker"], "generators": 2}, "1 of 2 load generators were lost"),
+        ({"stopped": "interrupted"}, "the run was interrupted"),
+        ({"problem": "3 of 9 users could not sign in"}, "3 of 9 users could not sign in"),
+    ],
+)
+def test_a_run_that_is_no_run_is_never_a_pass(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(CouldNotLook, match=reason):
+        _refuse_empty(run(tmp_path, **changes).outcome)
+
+
+@pytest.mark.parametrize(
+    ("ill", "reason"),
+    [
+        ({"loop": histogram(0.02)}, "event loop lagged"),
+        ({"late": histogram(0.1)}, "timers were 100 ms late"),
+        ({"cpu": 9.0}, "90% of a core"),
+    ],
+)
+def test_a_saturated_generator_cannot_make_a_target_fail(ill: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    saturated = run(tmp_path, health=health(**ill))
+    assert saturated.conclude("p99", THRESHOLDS.p99)
+    with pytest.raises(CouldNotLook, match=reason):
+        saturated.conclude("p99", STRICT.p99)
+
+
+def test_wrong_answers_are_the_targets_even_where_the_generator_was_saturated(tmp_path: Path) -> None:
+    def saturated(kind: str) -> LoadRun:
+        endpoints = {"GET /": {"response": histogram(0.02), "service": histogram(0.02), "errors": {kind: 3}}}
+        return run(tmp_path, endpoints=endpoints, health=health(cpu=9.0))
+
+    assert saturated("status 503").conclude("errors", THRESHOLDS.errors)
+    with pytest.raises(CouldNotLook, match="saturated"):
+        saturated("no answer within 10 s").conclude("errors", THRESHOLDS.errors)
+
+
+def test_a_sound_generator_lets_a_target_fail(tmp_path: Path) -> None:
+    assert run(tmp_path, health=health()).conclude("p99", STRICT.p99) not in STRICT.p99
+
+
+def test_a_run_that_stopped_itself_cannot_pass_but_can_fail(tmp_path: Path) -> None:
+    stopped = run(tmp_path, stopped="errors")
+    assert stopped.conclude("p99", STRICT.p99)
+    with pytest.raises(CouldNotLook, match="stopped"):
+        stopped.conclude("p99", THRESHOLDS.p99)
+
+
+def test_an_endpoint_that_was_never_asked_proves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotLook, match="'GET /gone' was never asked in the run, only GET /"):
+        run(tmp_path).conclude_endpoint("GET /gone", "p99", THRESHOLDS.p99)
+
+
+def shapes(svg: str) -> list[ElementTree.Element]:
+    root = ElementTree.fromstring(svg)
+    assert {each.tag for each in root} <= {"path", "text"}
+    assert not any(each.get("style") for each in root.iter())
+    return list(root)
+
+
+def test_the_latency_chart_draws_the_limits_into_the_lines(tmp_path: Path) -> None:
+    drawn = shapes(latency_chart(run(tmp_path).outcome, LIMITS, labelled_by="a b"))
+    texts = [each.text for each in drawn if each.tag == "text"]
+    assert {"p50", "p95", "p99", "p99 limit 500ms", "p50 limit 50ms"} <= set(texts)
+    assert sum(each.get("stroke-dasharray") is not None for each in drawn) == 2
+
+
+def test_the_distribution_is_drawn_over_the_baseline(tmp_path: Path) -> None:
+    outcome = run(tmp_path).outcome
+    texts = [each.text for each in shapes(distribution_chart(outcome, [outcome], labelled_by="a"))]
+    assert {"response", "service", "baseline", "99%"} <= set(texts)
+
+
+@pytest.mark.parametrize("chart", [rate_chart, users_chart, errors_chart])
+def test_an_empty_run_can_be_drawn_too(chart: Any, tmp_path: Path) -> None:
+    assert shapes(chart(run(tmp_path).outcome, labelled_by="a"))
+    assert shapes(chart(run(tmp_path, seconds={}, endpoints={}).outcome, labelled_by="a"))

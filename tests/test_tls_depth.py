@@ -1,0 +1,319 @@
+"""Ciphers, profiles, stapling, ports with STARTTLS, and renewal, on real servers with one flaw each."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import ocsp
+from pydantic import ValidationError
+
+from readygate.areas.renewal import Renewal, longest_gap_s
+from readygate.areas.sites import Site
+from readygate.areas.tls_ports import TlsPort
+from readygate.errors import CouldNotLook
+from tests.holding import LOCAL
+from tests.web import DAY, Signed, authority, failing, free_port, nginx, tls_context, web_server, write_chain
+
+HOST = "shop.example"
+ROOT = authority()
+ECDSA = ROOT.issue(HOST)
+RSA = ROOT.issue(HOST, key=rsa.generate_private_key(65537, 2048))
+MODERN_RSA = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
+MODERN_ECDSA = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
+
+Configured = Callable[..., int]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[Configured]:
+    """Starts nginx with these ciphers, protocols and further rules, and gives its port."""
+    with ExitStack() as running:
+
+        def start(
+            ciphers: str = "",
+            protocols: str = "TLSv1.2 TLSv1.3",
+            shown: Signed = RSA,
+            more: str = "",
+            listen: str = "ssl",
+        ) -> int:
+            chain, key = write_chain(tmp_path, shown)
+            rules = f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols {protocols}; return 204;"
+            rules += f"ssl_ciphers {ciphers}:@SECLEVEL=0; {more}" if ciphers else more
+            return running.enter_context(nginx(tmp_path, rules, listen=listen))
+
+        yield start
+
+
+def failed(port: int, **tls: Any) -> set[str]:
+    return failing("sites", {"url": f"https://{HOST}:{port}", "resolve": "127.0.0.1", "tls": tls})
+
+
+def test_ciphers_are_exactly_those_that_nginx_accepts(configured: Configured) -> None:
+    port = configured(":".join(MODERN_RSA))
+    assert not failed(port, ciphers=MODERN_RSA, forward_secrecy=True)
+    assert failed(port, ciphers=MODERN_RSA[:1]) == {"tls.ciphers"}
+    assert failed(port, ciphers=[*MODERN_RSA, "AES128-SHA"]) == {"tls.ciphers"}
+
+
+def test_a_suite_without_forward_secrecy_is_found(configured: Configured) -> None:
+    port = configured(":".join([*MODERN_RSA, "AES128-SHA", "NULL-SHA256"]))
+    assert failed(port, ciphers=MODERN_RSA, forward_secrecy=True) == {"tls.ciphers", "tls.forward_secrecy"}
+    assert not failed(port, ciphers=[*MODERN_RSA, "AES128-SHA", "NULL-SHA256"], forward_secrecy=False)
+
+
+def test_every_suite_that_openssl_accepts_is_seen(configured: Configured) -> None:
+    listed = subprocess.run(
+        ["openssl", "ciphers", "-s", "-tls1_2", "aRSA:@SECLEVEL=0"], capture_output=True, text=True, check=True
+    )
+    names = [each for each in listed.stdout.strip().split(":") if not each.startswith(("RSA-PSK", "DHE-RSA-DES"))]
+    # Without dhparam nginx has no DHE; PSK and SRP need what no web server has.
+    names = [each for each in names if not each.startswith(("DHE-", "SRP", "TLS_")) and "PSK" not in each]
+    assert not failed(configured(":".join(names)), ciphers=names)
+
+
+def test_who_chooses_the_cipher_is_seen(configured: Configured) -> None:
+    port = configured(":".join(MODERN_RSA), more="ssl_prefer_server_ciphers on;")
+    assert not failed(port, server_preference=True)
+    other = configured(":".join(MODERN_RSA), more="ssl_prefer_server_ciphers off;")
+    assert failed(other, server_preference=True) == {"tls.server_preference"}
+
+
+@pytest.mark.parametrize(
+    ("protocols", "ciphers", "shown", "met"),
+    [
+        ("TLSv1.3", MODERN_ECDSA, ROOT.issue(HOST, ends=80 * DAY), "modern"),
+        ("TLSv1.3", MODERN_RSA, RSA, "intermediate"),
+        ("TLSv1.2 TLSv1.3", MODERN_ECDSA, ECDSA, "intermediate"),
+        ("TLSv1.2", [*MODERN_RSA, "AES128-SHA"], RSA, "old"),
+        ("TLSv1 TLSv1.1 TLSv1.2", [*MODERN_RSA, "AES128-SHA"], RSA, "old"),
+        ("TLSv1.2", [*MODERN_RSA, "NULL-SHA256"], RSA, None),
+        ("TLSv1.2", MODERN_RSA, ROOT.issue(HOST, key=rsa.generate_private_key(65537, 1024)), None),
+        ("TLSv1.2", MODERN_ECDSA, ROOT.issue(HOST, ends=700 * DAY), None),
+    ],
+)
+def test_a_profile_is_met_by_it_and_by_what_is_stricter(
+    configured: Configured, protocols: str, ciphers: list[str], shown: Signed, met: str | None
+) -> None:
+    port = configured(":".join(ciphers), protocols, shown)
+    profiles = ["old", "intermediate", "modern"]
+    for number, profile in enumerate(profiles):
+        holds = met is not None and number <= profiles.index(met)
+        assert failed(port, profile=profile) == (set() if holds else {"tls.profile"}), profile
+
+
+def test_http_2_is_agreed_on_only_where_nginx_has_it(configured: Configured) -> None:
+    assert not failed(configured(listen="ssl http2"), alpn="h2")
+    assert failed(configured(), alpn="h2") == {"tls.alpn"}
+
+
+def test_key_and_signature_are_told(configured: Configured) -> None:
+    assert not failed(configured(shown=ECDSA), key_type="ECDSA", signature="sha256")
+    assert failed(configured(shown=RSA), key_type="ECDSA", signature="sha384") == {"tls.key_type", "tls.signature"}
+
+
+def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
+    chain, key = write_chain(tmp_path, ECDSA)
+    now = datetime.now(UTC)
+    response = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            ECDSA.certificate,
+            ROOT.certificate,
+            hashes.SHA1(),
+            ocsp.OCSPCertStatus.GOOD,
+            now,
+            now + timedelta(1),
+            None,
+            None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, ROOT.certificate)
+        .sign(ROOT.key, hashes.SHA256())
+    )
+    (tmp_path / "ocsp.der").write_bytes(response.public_bytes(serialization.Encoding.DER))
+    for staple, expected in (["-status_file", f"{tmp_path}/ocsp.der"], set()), ([], {"tls.stapled"}):
+        with openssl(chain, key, *staple) as port:
+            assert failed(port, stapled=True) == expected
+    with openssl(chain, key, "-tls1_3") as port, pytest.raises(CouldNotLook, match=r"does not speak TLS 1\.2"):
+        failed(port, stapled=True)
+
+
+@contextmanager
+def openssl(chain: Path, key: Path, *more: str) -> Iterator[int]:
+    port = free_port()
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", chain, "-key", key, "-quiet", *more]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(500):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_node_with_another_certificate_is_found(tmp_path: Path) -> None:
+    with ExitStack() as running:
+
+        def node(shown: Signed) -> int:
+            return running.enter_context(web_server(context=tls_context(tmp_path, shown)))
+
+        one, same, other = node(ECDSA), node(ECDSA), node(ROOT.issue(HOST))
+        for ports, expected in ([one, same], set()), ([one, other], {"tls.same_on_every_node"}):
+            nodes = [f"127.0.0.1:{port}" for port in ports]
+            site = {"url": f"https://{HOST}", "nodes": nodes, "tls": {"same_on_every_node": True}}
+            assert failing("sites", site) == expected
+
+
+DIALOGUES: dict[str, list[tuple[bytes, bytes]]] = {
+    "smtp": [
+        (b"", b"220 mail.example ESMTP\r\n"),
+        (b"EHLO", b"250-mail.example\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"),
+        (b"STARTTLS", b"220 go ahead\r\n"),
+    ],
+    "imap": [(b"", b"* OK ready\r\n"), (b"a STARTTLS", b"a OK begin\r\n")],
+    "pop3": [(b"", b"+OK ready\r\n"), (b"STLS", b"+OK begin\r\n")],
+    "postgres": [(bytes.fromhex("0000000804d2162f"), b"S")],
+    "ldap": [(b"\x30\x1d", bytes.fromhex("300c02010178070a010004000400"))],
+}
+REFUSALS = {
+    "smtp": [DIALOGUES["smtp"][0], (b"EHLO", b"250 mail.example\r\n")],
+    "imap": [DIALOGUES["imap"][0], (b"a STARTTLS", b"a BAD no\r\n")],
+    "pop3": [DIALOGUES["pop3"][0], (b"STLS", b"-ERR no\r\n")],
+    "postgres": [(DIALOGUES["postgres"][0][0], b"N")],
+    "ldap": [(b"\x30", bytes.fromhex("300c02010178070a010204000400"))],
+}
+
+
+@contextmanager
+def port_with_starttls(folder: Path, dialogue: list[tuple[bytes, bytes]]) -> Iterator[int]:
+    """Speaks the dialogue and then TLS, as an SMTP server and the like do."""
+    context = tls_context(folder, ECDSA)
+
+    def serve(line: socket.socket) -> None:
+        try:
+            with line:
+                for asked, answer in dialogue:
+                    if asked and not line.recv(1024).startswith(asked):
+                        return
+                    line.sendall(answer)
+                with context.wrap_socket(line, server_side=True) as secured:
+                    secured.recv(1)
+        except OSError:
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    line, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(line,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def mail(port: int, protocol: str | None, ca: Path) -> dict[str, Any]:
+    tls = {"trusted": True, "matches_host": True, "protocols": ["TLSv1.2", "TLSv1.3"], "ca": str(ca)}
+    return {"at": f"{HOST}:{port}", "resolve": "127.0.0.1", "timeout": "2s", "starttls": protocol, "tls": tls}
+
+
+@pytest.mark.parametrize("protocol", DIALOGUES)
+def test_tls_is_looked_at_after_starttls(protocol: str, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    with port_with_starttls(tmp_path, DIALOGUES[protocol]) as port:
+        declared = mail(port, protocol, tmp_path / "ca.pem")
+        assert not failing("tls_ports", declared)
+        wrong = declared["tls"] | {"protocols": ["TLSv1.3"]}
+        assert failing("tls_ports", {**declared, "at": f"x.example:{port}", "tls": wrong}) == {
+            "tls.matches_host",
+            "tls.protocols",
+        }
+    with (
+        port_with_starttls(tmp_path, REFUSALS[protocol]) as port,
+        pytest.raises(CouldNotLook, match=f"does not start TLS over {protocol}"),
+    ):
+        failing("tls_ports", mail(port, protocol, tmp_path / "ca.pem"))
+
+
+def test_a_bare_port_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    with web_server(context=tls_context(tmp_path, ECDSA)) as port:
+        assert not failing("tls_ports", mail(port, None, tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize("at", ["mail.example", "mail.example:", "https://mail.example", "mail.example:0"])
+def test_a_port_that_is_none_is_refused(at: str) -> None:
+    with pytest.raises(ValidationError, match="is not a port of a host"):
+        TlsPort.model_validate({"at": at, "tls": {"trusted": True}})
+
+
+def test_a_renewed_file_that_nobody_loaded_is_found(tmp_path: Path) -> None:
+    with web_server(context=tls_context(tmp_path, ECDSA)) as port:
+
+        def site(path: Path) -> set[str]:
+            tls = {"deployed": {"on": "app-1", "path": str(path), "served": True}}
+            declared = {"url": f"https://{HOST}:{port}", "resolve": "127.0.0.1", "tls": tls}
+            return failing("sites", declared, {"app-1": LOCAL})
+
+        loaded, renewed = tmp_path / "live.pem", tmp_path / "new.pem"
+        loaded.write_bytes(ECDSA.pem + ROOT.pem)
+        renewed.write_bytes(ROOT.issue(HOST).pem)
+        assert not site(loaded)
+        assert site(renewed) == {"deployed.served"}
+        assert site(tmp_path / "gone.pem") == {"deployed.served"}
+        renewed.write_text("nothing")
+        with pytest.raises(CouldNotLook, match="holds no certificate"):
+            site(renewed)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "days"),
+    [
+        ("0 0 1 * *", 31),
+        ("0 3 * * *", 1),
+        ("0 3 * * 1", 7),
+        ("0 0 1 */2 *", 62),
+        ("0 0 29 2 *", 4 * 365 + 1),
+        ("0 0 1,15 * 1", 7),
+    ],
+)
+def test_the_longest_gap_of_a_schedule(schedule: str, days: int) -> None:
+    assert longest_gap_s(schedule) == days * 86400
+
+
+def test_t10_a_monthly_renewal_comes_too_late_at_the_worst() -> None:
+    renewal = Renewal.model_validate({"on": "app-1", "cron": "certbot renew", "time_left": "7d"})
+    left_s = renewal.begins - longest_gap_s("0 0 1 * *")
+    assert left_s == -86400
+    assert left_s not in renewal.time_left
+    assert renewal.begins - longest_gap_s("0 3 * * *") in renewal.time_left
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ({"ciphers": ["ECDHE-RSA-AES128-GCM-SHA265"]}, "e.g. ECDHE-RSA-AES128-GCM-SHA256"),
+        ({"profile": "moderne"}, "write modern, intermediate, old"),
+        ({"renewal": {"on": "app-1", "scheduled": True}}, "add either `timer: certbot`"),
+    ],
+)
+def test_tls_that_cannot_be_is_refused(tls: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Site.model_validate({"url": "https://shop.example", "tls": tls})
