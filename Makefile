@@ -18,7 +18,8 @@ demo: setup  ## gate the embedded demo and write the report
 	$(BIN)/readygate demo
 
 test: check  ## everything that has to hold: checks and tests
-	$(BIN)/python -m pytest tests -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest tests -q -m "not alone" -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests -q -m alone
 
 prove: setup  ## plant every fault of the lab's catalogue on a real host (root and docker)
 	$(BIN)/python -m tests.lab.prove

@@ -16,6 +16,7 @@ from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHE
 from readygate.announcing import announced_to
 from readygate.areas import FACTS, SECTIONS
 from readygate.binding import Check, leaves_of, read_docstring, read_mark
+from readygate.drills import records
 from readygate.errors import CouldNotLook, UsageError
 from readygate.facts import Facts
 from readygate.grounds import Grounds
@@ -109,6 +110,7 @@ class Gate:
         self._cleanup = ExitStack()
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
+        records.keep_in(session.out)
 
     def connect_early(self) -> None:
         """Begin to connect while pytest collects, to servers that aren't first to be brought up."""

@@ -120,6 +120,14 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Excuse:
+    """A waiver that holds, and the results that it excuses."""
+
+    waiver: Waiver
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """How many of the declared expectations ended in which outcome."""
 
@@ -143,6 +151,7 @@ class Verdict:
     coverage: Coverage
     results: tuple[Result, ...]
     findings: tuple[Finding, ...] = ()
+    excuses: tuple[Excuse, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -167,7 +176,8 @@ def decide(
     """
     today = now.astimezone(UTC).date()
     longest_s = profile.waivers.longest
-    results = tuple(_excused(_attested(each, attestations, today), waivers, today, longest_s) for each in run.results)
+    attested = [_attested(each, attestations, today) for each in run.results]
+    results = tuple(_excused(each, waivers, today, longest_s) for each in attested)
 
     known = {each.id for each in previous.results if each.outcome is Outcome.FAILED} if previous else frozenset()
     failed = [each for each in results if each.outcome is Outcome.FAILED]
@@ -197,6 +207,7 @@ def decide(
         coverage,
         results,
         (*_idle_waivers(run, waivers, today, longest_s), *_stray_attestations(run, attestations)),
+        tuple(_excuses(zip(attested, results, strict=True), waivers, today, longest_s)),
     )
 
 
@@ -227,13 +238,32 @@ def _attested(result: Result, attestations: Sequence[Attestation], today: date) 
 
 def _excused(result: Result, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Result:
     meant = [each for each in waivers if each.excuses(result)]
-    for waiver in meant:
-        if not waiver.void(today, longest_s):
-            return replace(result, outcome=Outcome.WAIVED, message=f"{waiver.said} ({result.message})")
+    if waiver := _holding(meant, today, longest_s):
+        return replace(result, outcome=Outcome.WAIVED, message=f"{waiver.said} ({result.message})")
     if meant:
         why = meant[-1].void(today, longest_s)
         return replace(result, message=f"{result.message}; the waiver by {meant[-1].owner} {why}")
     return result
+
+
+def _holding(meant: Iterable[Waiver], today: date, longest_s: float | None) -> Waiver | None:
+    """The first one that isn't void."""
+    return next((each for each in meant if not each.void(today, longest_s)), None)
+
+
+def _excuses(
+    seen: Iterable[tuple[Result, Result]], waivers: Sequence[Waiver], today: date, longest_s: float | None
+) -> Iterable[Excuse]:
+    """Each waiver that excuses something, in their order; `seen` are the results before and after."""
+    by_waiver: dict[Waiver, list[Result]] = {each: [] for each in waivers}
+    for before, after in seen:
+        if after.outcome is Outcome.WAIVED:
+            waiver = _holding((each for each in waivers if each.excuses(before)), today, longest_s)
+            if waiver:
+                by_waiver[waiver].append(after)
+    for waiver, results in by_waiver.items():
+        if results:
+            yield Excuse(waiver, tuple(results))
 
 
 def _idle_waivers(run: Run, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Iterable[Finding]:
@@ -319,15 +349,33 @@ def _coverage(results: Sequence[Result]) -> Coverage:
 
 
 def _sentence(word: Word, coverage: Coverage, blocking: int) -> str:
-    seen = f"{coverage.verified} of {coverage.declared} expectations were verified"
+    """What to do, and the numbers that it rests on."""
+    met = coverage.verified - coverage.failed
+    unseen = coverage.errors + coverage.not_run
     match word:
         case Word.GO:
-            return f"Release: {seen}, and all are met."
+            parts = (f"{met} verified", f"{coverage.attested} attested" if coverage.attested else "")
+            return f"Release: all that was asked for is met, {_listed(parts)}."
         case Word.GO_WITH_WAIVERS:
-            excused = f"{coverage.waived} waived, {coverage.failed} below what blocks"
-            return f"Release, knowing what is excused: {seen}, {excused}."
+            parts = (
+                f"{coverage.waived} waived" if coverage.waived else "",
+                f"{coverage.failed} failed below what blocks" if coverage.failed else "",
+            )
+            good = f"{met + coverage.attested} of {coverage.declared} expectations are met"
+            return f"Release, knowing what is excused: {good}, {_listed(parts)}."
         case Word.NO_GO:
-            return f"Do not release: {blocking} of {coverage.declared} expectations failed that block."
+            fail = "failure blocks" if blocking == 1 else "failures block"
+            parts = (f"{met + coverage.attested} met", f"{unseen} not verified" if unseen else "")
+            return f"Do not release: {blocking} {fail}; of {coverage.declared} expectations, {_listed(parts)}."
         case Word.INCOMPLETE:
-            unseen = coverage.errors + coverage.not_run
-            return f"Not proven: {seen}, {unseen} could not be or were not."
+            if not unseen:
+                return "Do not release yet: nothing that blocks failed, but part of the proof is missing."
+            parts = (
+                f"{coverage.errors} could not be looked at" if coverage.errors else "",
+                f"{coverage.not_run} did not run" if coverage.not_run else "",
+            )
+            return f"Do not release yet: of {coverage.declared} expectations, {_listed(parts)}."
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return " and ".join(part for part in parts if part)

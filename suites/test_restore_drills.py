@@ -84,4 +84,4 @@ def test_restored_rows_are_about_as_many_as_the_live_ones(live_database, drill):
 
     Mend: compare the rows table by table; see what the dump leaves out, and how old it is.
     """
-    assert drill.differs_percent in live_database.rows, drill.reason
+    assert drill.differs_percent in live_database.rows, drill.furthest

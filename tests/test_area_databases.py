@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from readygate.areas import FACTS
 from readygate.areas.databases import Database
-from readygate.areas.pooling import parse_cluster
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves
@@ -40,6 +39,8 @@ from tests.database_servers import (
     started_postgres,
 )
 from tests.holding import LOCAL, suite_functions
+from tests.monitoring_servers import web
+from tests.patroni_cluster import new_cluster
 from tests.projects import Project
 
 FUNCTIONS = dict(suite_functions("databases"))
@@ -326,8 +327,9 @@ def test_a_replica_that_replays_nothing_is_seen(primary: Postgres, standby: Post
     primary.do("create table burst as select n, repeat('x', 100) from generate_series(1, 20000) n")
     try:
         until(lambda: standby.do("select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()") == "t")
-        assert "replication_behind" in failing(primary.url(), replicas=1, replication_behind="1M")
         time.sleep(0.3)
+        wanted = {"replication_behind": "1M", "replication_lag": "200ms"}
+        assert failing(primary.url(), replicas=1, **wanted) == set(wanted)
         assert failing(standby.url(), replication_lag="200ms") == {"replication_lag"}
     finally:
         standby.do("select pg_wal_replay_resume()")
@@ -534,6 +536,15 @@ def test_a_pool_with_room_holds_and_a_full_one_is_seen(primary: Postgres, pgboun
         assert seen == {"pools", "waiting", "longest_wait", "mode"}
 
 
+def test_a_real_cluster_of_patroni_holds_until_it_is_paused() -> None:
+    with new_cluster() as cluster:
+        wanted = {"leader": "db-1", "replicas": 1, "broken": 0, "lag": "16M", "paused": False}
+        until(lambda: not failing("postgresql://db/shop", patroni={"url": cluster.url, **wanted}))
+        cluster.set_paused(True)
+        wrong = {"url": cluster.url, **wanted, "leader": "db-2", "replicas": 2}
+        until(lambda: failing("postgresql://db/shop", patroni=wrong) == {"leader", "replicas", "paused"})
+
+
 # As GET /cluster of Patroni 3.0 answers, but for the names.
 MEMBERS = [
     {"name": "db-1", "role": "leader", "state": "running", "timeline": 4, "host": "10.0.0.1", "port": 5432},
@@ -542,22 +553,32 @@ MEMBERS = [
 ]
 
 
-def test_a_healthy_cluster_of_patroni_is_read() -> None:
-    cluster = parse_cluster({"members": MEMBERS, "scope": "shop"})
-    assert (cluster.leader, cluster.replicas, cluster.broken, cluster.lag, cluster.paused) == (
-        "db-1",
-        2,
-        (),
-        2048,
-        False,
-    )
+PATRONI = {"leader": "db-1", "replicas": 2, "broken": 0, "lag": "1M", "paused": False}
 
 
-def test_a_cluster_of_patroni_that_would_not_fail_over_is_read() -> None:
-    lost = [{**MEMBERS[0], "state": "stopped"}, {**MEMBERS[1], "state": "start failed", "lag": "unknown"}]
-    cluster = parse_cluster({"members": lost, "pause": True})
-    assert (cluster.leader, cluster.replicas, cluster.lag, cluster.paused) == (None, 0, None, True)
-    assert cluster.broken == ("db-1 is stopped", "db-2 is start failed")
+def failing_of_patroni(told: dict[str, Any]) -> set[str]:
+    with web({"/cluster": told}) as api:
+        return failing("postgresql://db/shop", patroni={"url": api.url, **PATRONI})
+
+
+def test_a_healthy_cluster_of_patroni_holds() -> None:
+    assert failing_of_patroni({"members": MEMBERS, "scope": "shop"}) == set()
+
+
+def test_a_cluster_of_patroni_that_would_not_fail_over_fails_by_each_of_its_faults() -> None:
+    stopped = {**MEMBERS[0], "state": "stopped"}
+    broken = {**MEMBERS[1], "state": "start failed", "lag": "unknown"}
+    assert failing_of_patroni({"members": [stopped, broken], "pause": True}) == set(PATRONI)
+
+
+def test_a_replica_of_patroni_whose_lag_is_not_known_is_not_called_up_to_date() -> None:
+    members = [*MEMBERS[:2], {**MEMBERS[2], "lag": "unknown"}]
+    assert failing_of_patroni({"members": members}) == {"lag"}
+
+
+def test_what_is_no_patroni_is_an_error() -> None:
+    with web({"/cluster": (404, "nothing here")}) as api:
+        assert "answers 404" in why_blind("postgresql://db/shop", patroni={"url": api.url, **PATRONI}).reason
 
 
 # Redis
@@ -605,6 +626,18 @@ def test_a_careless_redis_fails_by_each_of_its_faults(careless: Redis) -> None:
     assert seen == {
         "auth_required", "eviction", "max_connections", "maxmemory", "memory_used", "persistence", "settings", "tls",
     }  # fmt: skip
+
+
+def test_a_redis_that_encrypts_is_trusted_by_its_own_authority_only(tmp_path: Path) -> None:
+    key, certificate, port = tmp_path / "key.pem", tmp_path / "certificate.pem", free_port()
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    make = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    do(*make, *names, "-keyout", key, "-out", certificate)
+    files = {"tls_cert_file": str(certificate), "tls_key_file": str(key), "tls_auth_clients": "no"}
+    with new_redis(tmp_path / "tls", password="", tls_port=str(port), **files):
+        url = f"rediss://127.0.0.1:{port}"
+        assert failing(f"{url}?sslrootcert={certificate}", tls=True, version=">=6", reachable=True) == set()
+        assert "certificate verify failed" in why_blind(url, tls=True).reason
 
 
 def test_redis_cli_on_a_server_sees_the_same(careless: Redis) -> None:

@@ -16,6 +16,7 @@ from readygate.areas.repositories import parse_borg, parse_pgbackrest, parse_res
 from readygate.drills import postgres
 from readygate.errors import CouldNotLook
 from tests.holding import held
+from tests.projects import let_others_in
 
 EXPECTED = {"rpo": "1h", "count": 2, "whole": True}
 
@@ -41,8 +42,7 @@ def borg(folder: Path) -> dict[str, Any]:
 def pgbackrest(folder: Path) -> dict[str, Any]:
     _, programs = postgres.programs_for(1)
     user = "nobody" if os.geteuid() == 0 else None
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    let_others_in(folder)
     if user:
         shutil.chown(folder, user)
     where = f"repo1-path={folder}/repo\nlog-path={folder}\nlock-path={folder}/lock\nstart-fast=y"

@@ -80,6 +80,6 @@ def test_every_documented_example_can_be_loaded(example: str, tmp_path: Path) ->
     path = tmp_path / "inventory.yml"
     text = example if re.search(r"^project:", example, re.MULTILINE) else f"project: docs\n{example}"
     path.write_text(text)
-    environ = {name: "8080" for name in re.findall(r"\$\{(\w+)\}", text)}
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "8080")
     assert load(path, None, environ).leaves
     assert yaml.safe_load(text)

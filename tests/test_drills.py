@@ -531,6 +531,16 @@ def test_nothing_of_a_drill_is_left_not_even_what_hides_from_it() -> None:
     assert not place.folder.exists()
 
 
+def test_no_process_outlives_a_warden_that_is_killed() -> None:
+    with pytest.raises(CouldNotLook, match="warden"), scratch(LIMITS) as place:
+        place.serve(["sleep", "600"], ends_by=signal.SIGTERM)
+        wait_until(lambda: bool(processes_of(str(place.folder))))
+        place._warden.kill()
+        wait_until(lambda: not processes_of(str(place.folder)))
+        shutil.rmtree(place.folder)
+        place.run(["true"])
+
+
 KILLED = """
 import shutil, sys
 from pathlib import Path

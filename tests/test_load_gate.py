@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.load_target import serving
 from tests.projects import Project
+
+pytestmark = pytest.mark.alone
 
 INVENTORY = """\
 project: zenzefi

@@ -26,6 +26,8 @@ from readygate.spec import leaves
 from tests.holding import LOCAL, held
 from tests.load_target import Target, serving
 
+pytestmark = pytest.mark.alone
+
 # A check is judged against limits that this machine keeps even while others work on it.
 GENEROUS = {
     "rate": ">=130/s",

@@ -21,6 +21,7 @@ from readygate.areas.files import parse_stat
 from readygate.areas.logs import LogLines, parse_rotation
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
+from tests.projects import let_others_in
 from tests.server_checks import here, reasons_on
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -183,9 +184,7 @@ def test_a_checkout_holds_until_someone_works_in_it(checkout: Path) -> None:
 
 @needs_root
 def test_git_is_asked_as_the_owner_of_the_checkout(checkout: Path, tmp_path: Path) -> None:
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    tmp_path.chmod(0o755)
+    let_others_in(tmp_path)
     subprocess.run(["chown", "-R", "nobody", checkout], check=True)
     git_dir = checkout / ".git"
     (git_dir / "config").write_text(f"[core]\n\tfsmonitor = touch {tmp_path}/pwned\n")

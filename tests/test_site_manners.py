@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from readygate.areas.metrics_text import metric_names
 from readygate.areas.sites import Site
 from readygate.errors import CouldNotLook
-from tests.web import Answer, failing, nginx, reply, web_server
+from tests.web import Answer, failing, nginx, reply, self_signed, tls_context, web_server
 
 APP = "https://app.example"
 ADMIN = "https://admin.example"
@@ -194,6 +194,13 @@ def test_a_login_that_everybody_knows_is_found() -> None:
     assert not failed(with_password("Yb3-own"), **at(default_logins=False))
     assert failed(with_password("admin"), **at(default_logins=False)) == {"http.default_logins"}
     assert failed(always(), **at(default_logins=False)) == {"http.default_logins"}
+
+
+def test_what_is_no_secret_is_asked_of_a_server_without_trust_too(tmp_path: Path) -> None:
+    declared = {"shows_debug": False, "refuses_other_hosts": True, "cors": {"any_origin": False}}
+    with web_server(lambda request: reply(request), tls_context(tmp_path, self_signed("shop.example"))) as port:
+        site = {"url": f"https://shop.example:{port}", "resolve": "127.0.0.1", "tls": {"trusted": True}, **declared}
+        assert failing("sites", site) == {"tls.trusted", "site.refuses_other_hosts"}
 
 
 def test_methods_that_are_served_are_not_refused(tmp_path: Path) -> None:

@@ -14,10 +14,8 @@ from tests.web import Answer, reply, web_server
 def watched(folder: Path, answer: Answer, *arguments: str) -> Ended:
     project = Project(folder)
     with web_server(answer) as port:
-        project.write(
-            "inventory.yml",
-            f'project: watch\nsites: {{api: {{url: "http://127.0.0.1:{port}", endpoints: {{/health: {{status: 200}}}}}}}}\n',
-        )
+        sites = f'{{api: {{url: "http://127.0.0.1:{port}", endpoints: {{/health: {{status: 200}}}}}}}}'
+        project.write("inventory.yml", f"project: watch\nsites: {sites}\n")
         return project.readygate("watch", *arguments)
 
 

@@ -102,7 +102,7 @@ def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
     }
     if wanted := members(cors.headers):
         asked["Access-Control-Request-Headers"] = ",".join(each.lower() for each in wanted)
-    answer = fetch(origin, cors.path, Request("OPTIONS", tuple(asked.items())))
+    answer = fetch(origin, cors.path, Request("OPTIONS", tuple(asked.items()), is_public=True))
     age = answer.header("Access-Control-Max-Age") or ""
     spelt = {each.lower(): each for each in wanted}
     headers = [
@@ -119,7 +119,9 @@ def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
 
 
 def _allowed(origin: Origin, path: str, visitor: str) -> str | None:
-    return fetch(origin, path, Request(headers=(("Origin", visitor),))).header("Access-Control-Allow-Origin")
+    return fetch(origin, path, Request(headers=(("Origin", visitor),), is_public=True)).header(
+        "Access-Control-Allow-Origin"
+    )
 
 
 def _lookalikes(welcome: str) -> list[str]:

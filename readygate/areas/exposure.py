@@ -114,7 +114,7 @@ def observe_hidden(origin: Origin, site: Site) -> Hidden:
 def observe_error_pages(origin: Origin) -> ErrorPages:
     """Ask for a page that isn't there, with a query and with JSON that break what reads them carelessly."""
     missing = fetch(origin, NO_SUCH_PAGE)
-    broken = Request("POST", (("Content-Type", "application/json"),), b"{")
+    broken = Request("POST", (("Content-Type", "application/json"),), b"{", is_public=True)
     answers = (missing, fetch(origin, "/?page=%00%ff'\"[]={{"), fetch(origin, NO_SUCH_PAGE, broken))
     found = [each for each in _DEBUG if any(re.search(each, answer.text, re.MULTILINE) for answer in answers)]
     evidence = tuple(each for answer in answers for each in answer.evidence)

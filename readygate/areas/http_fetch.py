@@ -115,11 +115,15 @@ def _attribute(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; `headers` and `body` go to the site itself, and nowhere that it redirects to."""
+    """What is asked; `headers` and `body` go to the site itself, and nowhere that it redirects to.
+
+    Unless `is_public`, they may be secrets of the user's and are kept from a server without trust.
+    """
 
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes | None = field(default=None, repr=False)
+    is_public: bool = False
 
     @classmethod
     def declared(cls, method: str, headers: Mapping[str, str], send_json: object) -> Request:
@@ -131,7 +135,7 @@ class Request:
 
     @property
     def carries_ours(self) -> bool:
-        return bool(self.headers or self.body)
+        return not self.is_public and bool(self.headers or self.body)
 
 
 def one_line(headers: dict[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from readygate.areas.database_url import Address
 from readygate.areas.postgres import ROUNDS, driver
 from readygate.areas.postgres_state import plain_setting
 from readygate.errors import CouldNotLook
+from readygate.results import Evidence
 
 _REFUSED_LOGIN = (1044, 1045, 1049, 1698)
 _TOO_SLOW = (1969, 3024)
@@ -121,6 +122,11 @@ class MysqlState:
     status: Mapping[str, str]
     replica: Mapping[str, Any] | None
     streaming: int
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        used = f"{self.connections} of {self.max_connections} connections"
+        return (Evidence("SHOW GLOBAL STATUS", f"{self.variables['version']}, {used}"),)
 
     @property
     def version(self) -> str | None:

@@ -128,8 +128,5 @@ class PatroniCluster:
 
 def observe_patroni(patroni: Patroni) -> PatroniCluster:
     """The cluster as any member's /cluster tells it."""
-    return parse_cluster(api(f"patroni {patroni.name}", patroni.url).get("/cluster").json())
-
-
-def parse_cluster(told: Mapping[str, Any]) -> PatroniCluster:
-    return PatroniCluster(tuple(told.get("members", ())), bool(told.get("pause")))
+    told = api(f"patroni {patroni.name}", patroni.url).get("/cluster").json()
+    return PatroniCluster(tuple(told["members"]), bool(told.get("pause")))

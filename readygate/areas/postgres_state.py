@@ -9,11 +9,13 @@ from typing import Any
 
 from readygate.areas.postgres import Sql
 from readygate.errors import CouldNotLook
+from readygate.results import Evidence
 from readygate.units import parse_number
 
 _SMALL = 10_000  # rows; how many are dead in a table of fewer costs nothing
 _SELDOM = 10  # calls; a statement that ran less often, such as a migration, is no slow query
 
+# A replica that stands still goes on to show its last lag until it replies, which may be ten seconds later.
 _STATE = f"""
 select json_build_object(
  'version', current_setting('server_version'),
@@ -33,7 +35,9 @@ select json_build_object(
     where state like 'idle in transaction%')),
  'replicas', (select coalesce(json_agg(json_build_object(
      'name', application_name, 'streams', state = 'streaming',
-     'lag_s', extract(epoch from replay_lag), 'behind', pg_wal_lsn_diff(here.lsn, replay_lsn))), '[]')
+     'behind', pg_wal_lsn_diff(here.lsn, replay_lsn),
+     'lag_s', extract(epoch from coalesce(replay_lag, '0') + case when here.lsn > replay_lsn
+       then greatest('0', clock_timestamp() - reply_time) else '0' end))), '[]')
    from pg_stat_replication),
  'receives', (select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'),
  'replayed_s', case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
@@ -94,6 +98,12 @@ class PostgresState:
     told: Mapping[str, Any]
 
     @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        role = "standby" if self.standby else "primary"
+        used = f"{self.connections} of {self.max_connections} connections"
+        return (Evidence("how PostgreSQL is doing", f"{self.version}, {role}, {used}, {len(self.slots)} slots"),)
+
+    @property
     def version(self) -> str:
         return str(self.told["version"]).split()[0]
 
@@ -136,7 +146,6 @@ class PostgresState:
         if self.standby:
             replayed = self.told["replayed_s"]
             return None if replayed is None or not self._of_others("receives") else float(replayed)
-        # A replica that has all has no lag to measure; one that stands still shows in `replication_behind`.
         return max((float(each.lag_s or 0) for each in self.replicas if each.streams), default=None)
 
     @property

@@ -16,6 +16,7 @@ from readygate.areas.database_url import Address, NoAnswer
 from readygate.areas.postgres import ROUNDS
 from readygate.areas.postgres_state import plain_setting
 from readygate.errors import CouldNotLook
+from readygate.results import Evidence
 
 _NOT_LOGGED_IN = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password")
 
@@ -118,6 +119,11 @@ class RedisState:
     """What INFO says of it."""
 
     info: Mapping[str, str]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        names = ("redis_version", "role", "connected_clients", "used_memory", "maxmemory", "rdb_last_bgsave_status")
+        return (Evidence("INFO", ", ".join(f"{name} {self.info.get(name)}" for name in names)),)
 
     @property
     def version(self) -> str | None:

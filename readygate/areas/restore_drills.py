@@ -119,6 +119,15 @@ class Drill:
         differs = self.record.differs if self.record else None
         return max(differs.values(), default=0.0) if differs is not None else None
 
+    @property
+    def furthest(self) -> str:
+        """Which table that is, in words."""
+        differs = self.record.differs if self.record else None
+        if not differs:
+            return self.reason
+        table = max(differs, key=lambda each: differs[each])
+        return f"{table} differs by {differs[table]:.1f}%; {self.reason}"
+
     def answer(self, question: str) -> object:
         return self._restored.values.get(question)
 

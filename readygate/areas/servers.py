@@ -72,7 +72,7 @@ def host_spec(connect: str) -> str:
     if not separator:
         raise Mistake(f"'{connect}' does not say how to connect", f"write e.g. ssh://{connect or 'app-1'}")
     if way not in BACKENDS:
-        raise Mistake(f"'{way}' is no way to connect", f"write one of {', '.join(sorted(BACKENDS))}")
+        raise Mistake(f"'{way}' is no way to connect", "write e.g. ssh://app-1, docker://web or local://")
     if not whom.partition("?")[0] and way != "local":
         raise Mistake(f"'{connect}' names no host", f"write e.g. {way}://app-1")
     return connect

@@ -149,7 +149,7 @@ def observe_http_redirect(origin: Origin, site: Site) -> HttpRedirect:
 
 def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
     """Ask as if the site had another name. What it answers anyway, such as 404 to everything, refuses nobody."""
-    answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),)))
+    answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),), is_public=True))
     refused = answer.status in _HOST_REFUSED and answer.status != front_page.status
     return OtherHost(refused, f"Host: {_OTHER_HOST} is answered {answer.status}", answer.evidence)
 

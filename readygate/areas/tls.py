@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from readygate.areas import renewal, tls_hello
 from readygate.areas.mentioned import members
@@ -25,21 +25,21 @@ from readygate.areas.tls_asking import chain, handshake, say_hello
 from readygate.areas.tls_suites import PROFILES, SUITES
 from readygate.areas.tls_trust import Fault, describing_context, fault_of, verifying_context
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtLeastCount, AtLeastDuration, Flag, Text, TextSet
+from readygate.expectation import AtLeastCount, AtLeastDuration, Expectation, Flag, Text, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
 
 
 def _as_member(raw: object) -> object:
     """A profile is met or not: `intermediate` means that it is among those that are met."""
-    if not isinstance(raw, str):
+    if isinstance(raw, Expectation):
         return raw
-    if raw not in PROFILES:
+    if not isinstance(raw, str) or raw not in PROFILES:
         raise Mistake(f"'{raw}' is not a profile of Mozilla's", f"write {', '.join(PROFILES)}")
     return {"contains": [raw]}
 
 
-Profile = Annotated[TextSet, BeforeValidator(_as_member)]
+Profile = Annotated[TextSet, BeforeValidator(_as_member), WithJsonSchema({"enum": list(PROFILES)})]
 
 
 class Tls(Spec):

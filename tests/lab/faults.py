@@ -32,7 +32,8 @@ class Fault:
 class AreaFaults:
     """The faults of one area, beside the part of an inventory that a sound host meets to the letter.
 
-    In `sound` the host stands as the server `target`, and its `connect` is `${LAB_HOST}` (`Target.hostspec`).
+    In `sound` the host stands as the server `target`, its `connect` is `${LAB_HOST}` (`Target.hostspec`), and
+    `${LAB_ADDRESS}` is where it answers (`Target.address`).
     """
 
     area: str

@@ -43,7 +43,7 @@ def judge(area: AreaFaults, host: Target) -> Proof:
         done = subprocess.run(
             [sys.executable, "-m", "readygate", "run", "launch"],
             cwd=folder,
-            env={**os.environ, "LAB_HOST": host.hostspec},
+            env={**os.environ, "LAB_HOST": host.hostspec, "LAB_ADDRESS": host.address},
             capture_output=True,
             text=True,
             timeout=RUN_WITHIN,

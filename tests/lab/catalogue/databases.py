@@ -80,7 +80,7 @@ FAULTS = AreaFaults(
     "databases",
     SOUND,
     (
-        Fault("superuser-of-an-application", ("database.superusers",), sql("create role shop superuser login")),
+        Fault("superuser-of-an-application", ("database.superusers",), sql("create role intruder superuser login")),
         Fault("seed-role-left", ("database.rows",), sql("create role demo login password 'demo'")),
         Fault(
             "slot-left-behind",

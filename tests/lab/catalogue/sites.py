@@ -24,7 +24,8 @@ sites:
       deployed: {on: target, path: /etc/ssl/certs/shop.pem, served: true}
       renewal: {on: target, timer: certbot, scheduled: true, time_left: 20d}
     endpoints:
-      /health: {status: 200, json: {status: ok, version: 1.4.2}, body_limit: 1M, method: POST}
+      /health: {status: 200, json: {status: ok, version: 1.4.2}}
+      upload: {path: /health, method: POST, body_limit: 1M}
 """
 
 SITE = "/etc/nginx/sites-available/default"
@@ -63,8 +64,19 @@ FAULTS = AreaFaults(
         Fault("renewal-stopped", ("renewal.scheduled", "renewal.time_left"), "systemctl stop certbot.timer"),
         Fault("renewal-only-once-a-month", ("renewal.time_left",), MONTHLY),
         Fault("old-release-served", ("http.json",), f"sed -i s/1.4.2/1.4.1/ {SITE}\n{RELOAD}"),
-        Fault("site-in-maintenance", ("http.status", "http.json"), f"sed -i 's/return 200.*/return 503;/' {SITE}\n{RELOAD}"),
+        Fault(
+            "site-in-maintenance",
+            ("http.status", "http.json"),
+            f"sed -i 's/return 200.*/return 503;/' {SITE}\n{RELOAD}",
+        ),
+        Fault(
+            "uploads-without-a-limit", ("http.body_limit",), f"sed -i '1a client_max_body_size 0;' {SITE}\n{RELOAD}"
+        ),
         Fault("env-in-the-web-root", ("site.exposes_files", "site.hides"), "echo SECRET_KEY=1 > /var/www/html/.env"),
-        Fault("dump-in-the-web-root", ("site.exposes_files", "site.hides"), "echo 'CREATE TABLE t();' > /var/www/html/backup.sql"),
+        Fault(
+            "dump-in-the-web-root",
+            ("site.exposes_files", "site.hides"),
+            "echo 'CREATE TABLE t();' > /var/www/html/backup.sql",
+        ),
     ),
 )
