@@ -328,7 +328,7 @@ def test_no_command_shows_one(shop: Shop, arguments: tuple[str, ...]) -> None:
     "arguments", [("report",), ("report", "--language", "ru"), ("merge", "readygate-out")], ids=" ".join
 )
 def test_a_run_that_is_judged_again_shows_none(shop: Shop, arguments: tuple[str, ...]) -> None:
-    """It knows no secrets, and needs none: what was stored has none. What stands in plain in a waiver is no secret."""
+    """It knows no secrets, and needs none: what was stored has none; what stands in plain in a waiver is none."""
     for name in ("waivers.yml", "attestations.yml"):
         (shop.project.folder / name).rename(shop.project.folder / "planted" / name)
     try:
