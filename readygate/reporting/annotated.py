@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from readygate.reporting.reading import badness, kind, tone
+from readygate.reporting.reading import standing
 from readygate.results import Result, Run
 from readygate.verdict import Verdict
-
-_SIGNS = {"good": "✓", "warn": "!", "bad": "✕"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,5 @@ def line_anchors(run: Run) -> dict[str, str]:
 def _line(text: str, anchor: str, results: list[Result], anchors: Mapping[str, str]) -> Line:
     if not results:
         return Line(text)
-    worst = min(results, key=badness)
-    shade = tone(worst)
-    alike = sum(kind(each) == kind(worst) for each in results)
-    count = str(alike) if alike == len(results) else f"{alike}/{len(results)}"
-    return Line(text, anchor, shade, f"{_SIGNS[shade]} {count}", anchors[worst.id])
+    found = standing(results)
+    return Line(text, anchor, found.tone, found.said, anchors[found.worst.id])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from readygate.verdict import Verdict
 WARNED = "warned"
 KINDS = ("failed", "error", "not_run", WARNED, "waived", "attested", "passed")
 
+_SIGNS = {"good": "✓", "warn": "!", "bad": "✕"}
 _KIND_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 _SEVERITY_RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -40,6 +41,46 @@ def area(result: Result) -> str:
     return result.check.partition(".")[0]
 
 
+def is_met(result: Result) -> bool:
+    return result.outcome in (Outcome.PASSED, Outcome.ATTESTED)
+
+
+def headline(result: Result) -> str:
+    """What is wrong in one sentence that names what it is wrong with: `shop: tls renew before is 9d, expected...`.
+
+    What an assert said by itself begins with the last part of the check, which says little without its area.
+    """
+    field = result.check.rpartition(".")[2].replace("_", " ")
+    said = result.message
+    if said.startswith((f"{field} is ", f"{field} ")) and area(result) != field:
+        said = f"{area(result)} {said}"
+    return f"{result.target}: {said}" if said else f"{result.target}: {result.check}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of results that stand in one place: the worst of them, and how many are as bad."""
+
+    worst: Result
+    alike: int
+    count: int
+
+    @property
+    def tone(self) -> str:
+        return tone(self.worst)
+
+    @property
+    def said(self) -> str:
+        """As in `✕ 2/5`: two of five; the sign is for whoever can't see the colour."""
+        return f"{_SIGNS[self.tone]} {self.alike}" + (f"/{self.count}" if self.alike < self.count else "")
+
+
+def standing(results: Sequence[Result]) -> Standing:
+    """Of at least one result."""
+    worst = min(results, key=badness)
+    return Standing(worst, sum(kind(each) == kind(worst) for each in results), len(results))
+
+
 def tightest(results: Iterable[Result], most: int) -> tuple[Result, ...]:
     """The measured values nearest to their limits, or beyond them, tightest first; none twice as good as asked."""
     measured = [each for each in results if each.headroom is not None and each.headroom < 1]
@@ -50,6 +91,11 @@ def headroom(result: Result) -> str:
     """How far the limit is, as in `+12%`; `−8%` is beyond it."""
     share = round((result.headroom or 0.0) * 100)
     return f"{'−' if share < 0 else '+'}{abs(share)}%"
+
+
+def accepted(verdict: Verdict) -> tuple[Result, ...]:
+    """What failed below what blocks, so that nobody had to waive it."""
+    return tuple(each for each in excused(verdict) if each.outcome is Outcome.FAILED)
 
 
 def excused(verdict: Verdict) -> tuple[Result, ...]:
