@@ -33,6 +33,7 @@
 
   // Filter
   const rows = all(".area section > details");
+  const scope = { entry: "", area: "" };  // set by a link of the matrix
   const texts = new Map();
   function textOf(row) {
     if (!texts.has(row)) {
@@ -46,11 +47,13 @@
     const kinds = all(".filter [aria-pressed=true]").map((each) => each.dataset.kind);
     const severity = one("severity").value;
     const sought = one("text").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const idle = !kinds.length && !severity && !sought.length;
+    const idle = !kinds.length && !severity && !sought.length && !scope.entry && !scope.area;
     let shown = 0;
     for (const row of rows) {
       const fits = (!kinds.length || kinds.some((kind) => row.classList.contains(kind)))
         && (!severity || row.classList.contains(severity))
+        && (!scope.entry || row.dataset.e === scope.entry)
+        && (!scope.area || row.closest(".area").id === scope.area)
         && sought.every((word) => textOf(row).includes(word));
       row.hidden = !fits;
       shown += fits;
@@ -64,7 +67,7 @@
     one("shown").textContent = idle ? "" : shown ? `${shown} ${said.of} ${rows.length} ${said.shown}` : said.nothing_shown;
   }
   let soon;
-  for (const each of all(".filter button")) {
+  for (const each of all(".filter [data-kind]")) {
     each.addEventListener("click", () => {
       each.setAttribute("aria-pressed", String(each.getAttribute("aria-pressed") !== "true"));
       filter();
@@ -72,6 +75,38 @@
   }
   one("severity")?.addEventListener("change", filter);
   one("text")?.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(() => { texts.clear(); filter(); }, 150); });
+
+  // A link of the matrix leaves only what it counts in the list.
+  function narrow(entry, area, said) {
+    Object.assign(scope, { entry, area });
+    one("scope").hidden = !said;
+    one("scope").firstElementChild.textContent = said;
+    filter();
+  }
+  for (const each of all("a[data-e]")) {
+    each.addEventListener("click", (event) => {
+      event.preventDefault();
+      const name = each.closest("tr").querySelector("th").textContent;
+      const area = each.dataset.a ? one(each.dataset.a).querySelector("h3").textContent : "";
+      narrow(each.dataset.e, each.dataset.a ?? "", area ? `${name} · ${area}` : name);
+      one("checks").scrollIntoView();
+      one("checks").focus({ preventScroll: true });
+    });
+  }
+  one("scope")?.addEventListener("click", () => { narrow("", "", ""); one("text").focus(); });
+
+  // The slash goes to the filter, Escape takes all of it back.
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !one("text")) return;
+    if (event.key === "/" && !event.target.matches("input, select")) {
+      event.preventDefault();
+      one("text").focus();
+    } else if (event.key === "Escape" && event.target.closest?.(".filter, #checks")) {
+      one("text").value = one("severity").value = "";
+      for (const each of all(".filter [data-kind]")) each.setAttribute("aria-pressed", "false");
+      narrow("", "", "");
+    }
+  });
 
   // A link to a check opens it, whatever is folded or filtered around it.
   function follow() {

@@ -32,7 +32,8 @@ class Area(Protocol):
 
     `SECTIONS` maps a top-level key of the inventory to the kind of each entry under it. `FACTS` maps the name
     of a fixture to the function that observes it; the function's parameters are filled by name: a declaration
-    by its noun, `host` by the Testinfra host of the server, `expected`, `key`, or another fact.
+    by its noun, `host` by the Testinfra host of the server, `hosts` by what opens another server by its name,
+    `expected`, `key`, or another fact.
     """
 
     SECTIONS: Mapping[str, type[Spec]]

@@ -14,10 +14,14 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
+from readygate.load.outcome import Outcome
 from readygate.reporting import reading
 from readygate.reporting.annotated import annotated, line_anchors
 from readygate.reporting.charts import headroom_chart
+from readygate.reporting.load_page import load_charts
+from readygate.reporting.matrix import entries, entry, matrices
 from readygate.reporting.messages import words
+from readygate.reporting.sparklines import trends
 from readygate.reporting.visible import cut, one_line, visible
 from readygate.results import Result, Run
 from readygate.verdict import Verdict
@@ -37,20 +41,28 @@ def render_html(
     now: datetime,
     template_dirs: Sequence[Path],
     language: str = "en",
+    question: str = "",
     previous: Run | None = None,
+    earlier: Sequence[Run] = (),
+    loads: Sequence[Outcome] = (),
     valid_until: datetime | None = None,
 ) -> str:
     """Fill `report.html.j2`, looked up in `template_dirs`: the user's first and the shipped one last.
 
-    `now` and `valid_until` are aware. `previous` is the last green run of the same profile and environment.
+    `now` and `valid_until` are aware. `question` is what the verdict answers. `previous` is the last green run of
+    the same profile and environment, and `earlier` are their latest runs, whatever their verdicts. `loads` are
+    what the load plans of this run have measured.
     """
     said = words(verdict)
     anchors = {each.id: f"r{number}" for number, each in enumerate(verdict.results)}
     measured = reading.tightest(verdict.results, _MOST_BARS)
+    areas = tuple(_areas(verdict.results))
+    numbers = entries(verdict)
     page = _templates(template_dirs, said[language]).get_template("report.html.j2")
     return page.render(
         run=run,
         verdict=verdict,
+        question=question,
         language=language,
         words=said,
         # Not random, so that the same run gives the same page; and what the page shows can't know it.
@@ -60,13 +72,18 @@ def render_html(
         previous=previous,
         changes=reading.changes(run, verdict, previous) if previous else None,
         reasons=verdict.reasons[:_MOST_REASONS],
-        excused=reading.excused(verdict),
+        accepted=reading.accepted(verdict),
+        attested=tuple(each for each in verdict.results if reading.kind(each) == "attested"),
         warned=sorted((each for each in verdict.results if each.warning), key=reading.badness),
         counts=Counter(map(reading.kind, verdict.results)),
         margins=measured[:_MOST_MARGINS],
         chart=Markup(headroom_chart(measured, labelled_by="headroom headroom-said")) if measured else None,  # noqa: S704
+        trends=trends(run, earlier, measured[:_MOST_MARGINS]),
+        loads=tuple(load_charts(verdict.results, loads)),
         spelled_out=len(verdict.results) <= _SPELLED_OUT,
-        areas=tuple(_areas(verdict.results)),
+        areas=areas,
+        matrices=tuple(matrices(verdict, numbers, {each.name: number for number, each in enumerate(areas)})),
+        entries={each.id: numbers[entry(each)] for each in verdict.results},
         evidence=_evidence(verdict.results),
         anchors=anchors,
         lines=line_anchors(run),
@@ -147,6 +164,7 @@ def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Enviro
         "kind": reading.kind,
         "tone": reading.tone,
         "headroom": reading.headroom,
+        "headline": reading.headline,
         "moment": reading.moment,
         "said": reading.said,
         "cut": lambda text, most: cut(one_line(text), most),

@@ -52,7 +52,7 @@ def headline(result: Result) -> str:
     """
     field = result.check.rpartition(".")[2].replace("_", " ")
     said = result.message
-    if said.startswith((f"{field} is ", f"{field} ")) and area(result) != field:
+    if said.startswith(f"{field} "):
         said = f"{area(result)} {said}"
     return f"{result.target}: {said}" if said else f"{result.target}: {result.check}"
 
