@@ -113,6 +113,6 @@ def _ended(command: str, root: Path, environ: dict[str, str], limit_s: float) ->
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()  # not for its output, which a process that got away may hold open
         return None, f"stopped after {show_duration(limit_s)}"
-    said = " ".join(printed.split())[-_MOST_SAID:]
+    said = REDACTOR.redact(" ".join(printed.split()))[-_MOST_SAID:]  # cut, a secret would not be known any more
     ended = f"exit code {running.returncode}"
     return running.returncode, f"{ended}: {said}" if said else ended

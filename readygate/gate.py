@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHED, account, asked
 from readygate.announcing import announced_to
-from readygate.areas import FACTS, SECTIONS
+from readygate.areas import FACTS
 from readygate.binding import Check, leaves_of, read_docstring, read_mark
 from readygate.drills import records
 from readygate.errors import CouldNotLook, UsageError
 from readygate.facts import Facts
+from readygate.fixtures import fixtures_of
 from readygate.grounds import Grounds
 from readygate.hosts import Hosts
 from readygate.inventory import Inventory, load
@@ -28,8 +30,8 @@ from readygate.policy import Policy
 from readygate.recording import Recording, recorded, redact_report, result_of, result_without_a_run
 from readygate.redaction import REDACTOR, redacting_stream
 from readygate.rehearsal import ProgressLine, rehearse
-from readygate.results import Result, Run, State
-from readygate.spec import Leaf, Severity, nouns
+from readygate.results import Outcome, Result, Run, State
+from readygate.spec import Leaf, Severity
 from readygate.store import Store, decode, encode
 from readygate.subject import describe
 from readygate.verdict import Verdict
@@ -67,7 +69,7 @@ def engage(config: pytest.Config, path: Path) -> None:
     gate = session.gate = Gate(config, session)
     gate.connect_early()
     config.pluginmanager.register(gate, "readygate-gate")
-    config.pluginmanager.register(_fixtures(gate), "readygate-fixtures")
+    config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")
 
 
 def _session(config: pytest.Config, path: Path) -> Session:
@@ -319,7 +321,8 @@ class Gate:
         return DESELECTED if not self.asks_for_all and any(suites in each.parents for each in asked) else NO_SUITE
 
     def _run(self, state: State, results: tuple[Result, ...]) -> Run:
-        profile, problems = self.grounds.profile, tuple(self.problems)
+        profile, problems = self.grounds.profile, tuple(map(REDACTOR.redact, self.problems))
+        results = tuple(_as_stored(each) for each in results)
         run = describe(self.inventory, profile, state, results, problems, self.not_asked, self.started)
         return replace(run, shard=str(self.shard or ""))
 
@@ -342,9 +345,18 @@ class Gate:
             reporter._tw._file = redacting_stream(reporter._tw._file, REDACTOR)
             if not self.is_worker:
                 self._cleanup.enter_context(announced_to(lambda line: _write(reporter, line)))
+        if self.config.getoption("capture") == "no" and not sys.stdout.isatty():  # at a terminal, a debugger may be
+            for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+                redacted = self._cleanup.enter_context(redacting_stream(stream, REDACTOR))
+                self._cleanup.enter_context(redirect(redacted))
 
     def pytest_unconfigure(self) -> None:
         self._cleanup.close()
+
+
+def _as_stored(result: Result) -> Result:
+    """Without secrets also where no test ran, and so nothing has taken them out yet."""
+    return decode(encode(result)) if result.outcome is Outcome.NOT_RUN else result
 
 
 @contextmanager
@@ -367,46 +379,3 @@ def _write(reporter: Any, line: str) -> None:
 def _param(item: pytest.Item, name: str) -> Any:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get(name) if callspec else None
-
-
-def _fixtures(gate: Gate) -> object:
-    """A plugin with one fixture a noun and a fact, so that suites name what they need and nothing else."""
-    fixtures: dict[str, Any] = {}
-
-    def provide(name: str) -> None:
-        def fixture(self: object, request: pytest.FixtureRequest, _leaf: Leaf | None) -> Any:
-            if _leaf is None:
-                raise UsageError(f"'{name}' is only known to a test with a check mark")
-            fact = gate.facts.get(name, _leaf)
-            request.node.stash[Recording.KEY].used(fact)
-            return fact
-
-        fixtures[name] = pytest.fixture(name=name)(fixture)
-
-    for name in {*FACTS, "expected", "key", *(noun for spec in SECTIONS.values() for noun in nouns(spec))}:
-        provide(name)
-
-    class Fixtures:
-        @pytest.fixture
-        def _leaf(self, request: pytest.FixtureRequest) -> Leaf | None:
-            return getattr(request, "param", None)
-
-        @pytest.fixture(autouse=True)
-        def _bound(self, _leaf: Leaf | None) -> None:
-            """Makes every test parametrizable by leaf, also one that names no noun."""
-
-        @pytest.fixture(scope="module")
-        def _readygate_host(self, request: pytest.FixtureRequest) -> Any:
-            return gate.hosts.open(request.param)
-
-        @pytest.fixture(scope="module")
-        def host(self, _readygate_host: Any) -> Any:
-            """The Testinfra host of the server that the test is about."""
-            return _readygate_host
-
-        @pytest.fixture(scope="session")
-        def inventory(self) -> Inventory:
-            """The whole inventory, for suites of the user's own."""
-            return gate.inventory
-
-    return type("Fixtures", (Fixtures,), fixtures)()

@@ -81,6 +81,15 @@ class History:
                     return load(path)
         return None
 
+    def latest(self, run: Run, most: int) -> tuple[Run, ...]:
+        """The newest runs before this one with the same profile and environment, the oldest of them first."""
+        found: list[Run] = []
+        for path in reversed(self._paths()):
+            with suppress(UsageError, KeyError, ValueError):
+                if len(found) < most and _is_earlier(_in_short(path), run):
+                    found.append(load(path))
+        return tuple(reversed(found))
+
     def last(self, run: Run) -> Kept | None:
         """The newest run before this one with the same profile and environment, whatever its verdict."""
         earlier = [each for each in self.runs() if _is_earlier(each, run)]

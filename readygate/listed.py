@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import PlainValidator, StringConstraints, ValidationError, WithJsonSchema, create_model
+from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationError, WithJsonSchema, create_model
 
 from readygate.errors import InventoryError, Position, Problem, UsageError
 from readygate.inventory import source
 from readygate.inventory.problems import problems_in
+from readygate.redaction import REDACTOR
 from readygate.spec import Setting
 from readygate.store import write_atomically
 from readygate.units import not_a
@@ -47,7 +48,8 @@ def _moment(raw: object) -> datetime:
     raise not_a("a day or a time", raw, "write e.g. 2026-03-31 or 2026-03-31T12:00Z")
 
 
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# Redacted here, since each output escapes it in its own way.
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(REDACTOR.redact)]
 Day = Annotated[date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Moment = Annotated[datetime, PlainValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 

@@ -17,13 +17,14 @@ from readygate.gate import Session
 from readygate.grounds import Grounds
 from readygate.inventory import load
 from readygate.policy import Policy
+from readygate.redaction import REDACTOR
 
 _COLUMNS = ("check", "target", "severity", "owner", "line", "verified by")
 
 
 def print_plan(path: Path, environment: str | None, *, as_json: bool) -> int:
     """Print the plan; exits INCOMPLETE where an expectation has no suite that verifies it."""
-    rows = plan(path, environment)
+    rows = REDACTOR.redact_data(plan(path, environment))
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))  # noqa: T201
     else:

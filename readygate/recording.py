@@ -172,18 +172,22 @@ def _told(bound: Bound, judgement: Judgement) -> str:
 
 
 def _cut(evidence: Evidence) -> Evidence:
-    answered = evidence.answered
+    # Before anything is cut: half a secret would not be known any more.
+    asked, answered = REDACTOR.redact(evidence.asked), REDACTOR.redact(evidence.answered)
     if len(answered) > EVIDENCE_LIMIT:
         half = EVIDENCE_LIMIT // 2
         left_out = len(answered) - EVIDENCE_LIMIT
         answered = f"{answered[:half]}\n[... {left_out} characters left out ...]\n{answered[-half:]}"
-    return Evidence(evidence.asked[:EVIDENCE_LIMIT], answered)
+    return Evidence(asked[:EVIDENCE_LIMIT], answered)
 
 
 def redact_report(report: pytest.TestReport) -> None:
     """Take secrets out of a report before any other plugin sees it."""
     report.sections = REDACTOR.redact_data(report.sections)
     report.longrepr = _redacted(report.longrepr)
+    report.user_properties = REDACTOR.redact_data(report.user_properties)
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = REDACTOR.redact(report.wasxfail)
 
 
 def _redacted(part: Any) -> Any:

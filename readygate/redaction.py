@@ -48,12 +48,30 @@ class Redactor:
         if self._masks:
             if self._pattern is None:
                 self._pattern = re.compile(_alternation(self._masks))
-            text = self._pattern.sub(lambda match: self._masks[match[0]], text)
+            text = self._without_pieces(self._pattern.sub(lambda match: self._masks[match[0]], text))
         lowered = text.lower()
         for hint, pattern in _ALWAYS:
             if hint in lowered:
                 text = pattern.sub(r"\g<kept>[redacted]", text)
         return text
+
+    def _without_pieces(self, text: str) -> str:
+        """The text without what is left of a secret beside an ellipsis: pytest, among others, shortens first."""
+        parts = _ELLIPSIS.split(text)
+        for index in range(0, len(parts) - 2, 2):
+            parts[index] = self._without_last_piece(parts[index])
+            parts[index + 2] = self._without_first_piece(parts[index + 2])
+        return "".join(parts)
+
+    def _without_last_piece(self, text: str) -> str:
+        starts = ((_start_of_piece(text, form), mask) for form, mask in self._masks.items())
+        start, mask = min(starts, key=lambda each: each[0])
+        return text[:start] + mask if start < len(text) else text
+
+    def _without_first_piece(self, text: str) -> str:
+        ends = ((_end_of_piece(text, form), mask) for form, mask in self._masks.items())
+        end, mask = max(ends, key=lambda each: each[0])
+        return mask + text[end:] if end else text
 
     def redact_data(self, data: Any) -> Any:
         """Plain data with every text in it redacted, keys too; other types come back as they are."""
@@ -143,6 +161,30 @@ _ALWAYS = (
 )
 
 
+_ELLIPSIS = re.compile(r"(\.\.\.|…)")
+
+
+def _start_of_piece(text: str, form: str) -> int:
+    """Where the text goes over into the beginning of a secret that it doesn't finish; its length if it doesn't."""
+    start = max(0, len(text) - len(form))
+    while (start := text.find(form[:SHORTEST], start)) >= 0:
+        if form.startswith(text[start:]):
+            return start
+        start += 1
+    return len(text)
+
+
+def _end_of_piece(text: str, form: str) -> int:
+    """Up to where the text is the end of a secret; 0 if it doesn't begin with one."""
+    end = len(form)
+    while (start := text.rfind(form[-SHORTEST:], 0, end)) >= 0:
+        end = start + SHORTEST
+        if form.endswith(text[:end]):
+            return end
+        end -= 1
+    return 0
+
+
 def _inside_private_key(text: str) -> bool:
     *_, last = re.split(_PRIVATE_KEY, text)
     return last != text and not re.search(_PRIVATE_KEY_END, last)
@@ -156,8 +198,19 @@ def _long_lines(value: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value, and as URLs, JSON, HTML, XML, shells, Python and base64 would write it."""
+    """The value, and as URLs, JSON, HTML, XML, shells, Python and base64 would write it; two of them at once, too."""
     yield value
+    for once in {*_escaped(value)}:
+        yield once
+        yield from _escaped(once)  # a shell's command line in Python's repr, say
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for text in (value, value + "\n"):
+            encoded = encode(text.encode()).decode()
+            yield encoded
+            yield encoded.rstrip("=")
+
+
+def _escaped(value: str) -> Iterator[str]:
     for encoded in (quote(value), quote(value, safe=""), quote_plus(value)):
         yield encoded
         yield re.sub("%..", lambda code: code[0].lower(), encoded)
@@ -169,13 +222,11 @@ def _forms(value: str) -> Iterator[str]:
     yield quoteattr(value)[1:-1]
     yield shlex.quote(value).removeprefix("'").removesuffix("'")
     yield value.replace("'", "'\\''")
-    yield repr(value)[1:-1]
-    yield ascii(value)[1:-1]
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for text in (value, value + "\n"):
-            encoded = encode(text.encode()).decode()
-            yield encoded
-            yield encoded.rstrip("=")
+    for write in (repr, ascii):
+        yield write(value)[1:-1]
+        yield write(f"{value}\"'")[1:-4]  # where what stands around it has both kinds of quotes
+    yield repr(value.encode())[2:-1]
+    yield repr(f"{value}\"'".encode())[2:-4]
 
 
 def _alternation(forms: Iterable[str], shared: int = 2) -> str:

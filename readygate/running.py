@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +30,7 @@ from readygate.reporting.codequality import render_codequality
 from readygate.reporting.html import render_html
 from readygate.reporting.intoto import render_intoto
 from readygate.reporting.junit import render_junit
+from readygate.reporting.load_page import load_outcomes
 from readygate.reporting.markdown import render_markdown
 from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
@@ -39,6 +41,7 @@ from readygate.units import show_duration
 from readygate.verdict import Verdict
 
 LONGEST_PAUSE = 15.0  # seconds between two looks of a run that waits
+TREND = 12  # earlier runs that the page draws trends from
 CHECK_LIMIT = 120  # seconds that one check may take, unless pytest's configuration says otherwise
 
 _CONFIGURATIONS = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -196,6 +199,7 @@ def _look(
 def redraw(results: Path, root: Path, profile: str | None, language: str) -> int:
     """Judge a stored run again and draw its outputs beside it; returns the exit code of the verdict."""
     stored = load_run(results)
+    _learn_secrets(root, stored)
     grounds = _grounds(root, profile or stored.profile)
     verdict = grounds.judge(stored, datetime.now(UTC))
     out = results if results.is_dir() else results.parent
@@ -208,6 +212,7 @@ def redraw(results: Path, root: Path, profile: str | None, language: str) -> int
 def merge(results: Sequence[Path], root: Path, profile: str | None, out: Path) -> int:
     """Judge several stored runs as one, as if it had been run here; returns the exit code of the verdict."""
     runs = [load_run(each) for each in results]
+    _learn_secrets(root, runs[0])
     grounds = _grounds(root, profile or runs[0].profile)
     now = datetime.now(UTC)
     run = merged(runs, oldest_s=grounds.profile.valid_for, now=now)
@@ -218,6 +223,12 @@ def merge(results: Sequence[Path], root: Path, profile: str | None, out: Path) -
     _print(run, verdict)
     _conclude(Judged(run, verdict, grounds), out.absolute(), root.resolve(), is_kept=True)
     return verdict.exit_code
+
+
+def _learn_secrets(root: Path, run: Run) -> None:
+    """What is stored has none, but waivers and hooks may; the ones that are unknown here can't be printed here."""
+    with suppress(ReadygateError):
+        load(root / "inventory.yml", run.subject.environment or None, os.environ)
 
 
 def _grounds(root: Path, profile: str) -> Grounds:
@@ -254,7 +265,10 @@ def _write(run: Run, verdict: Verdict, grounds: Grounds, out: Path, root: Path, 
         now=datetime.now(UTC),
         language=language,
         template_dirs=Policy(root).template_folders(),
+        question=grounds.profile.question,
         previous=grounds.previous(run),
+        earlier=grounds.history.latest(run, TREND),
+        loads=load_outcomes(run, out),
         valid_until=_valid_until(run, grounds.profile.valid_for),
     )
     outputs = {

@@ -365,8 +365,9 @@ def _sentence(word: Word, coverage: Coverage, blocking: int) -> str:
             return f"Release, knowing what is excused: {good}, {_listed(parts)}."
         case Word.NO_GO:
             fail = "failure blocks" if blocking == 1 else "failures block"
-            parts = (f"{met + coverage.attested} met", f"{unseen} not verified" if unseen else "")
-            return f"Do not release: {blocking} {fail}; of {coverage.declared} expectations, {_listed(parts)}."
+            good = f"{met + coverage.attested} of {coverage.declared} expectations are met"
+            unverified = f", {unseen} not verified" if unseen else ""
+            return f"Do not release: {blocking} {fail}; {good}{unverified}."
         case Word.INCOMPLETE:
             if not unseen:
                 return "Do not release yet: nothing that blocks failed, but part of the proof is missing."

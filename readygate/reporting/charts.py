@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from io import StringIO
 from xml.etree import ElementTree as ET  # reads only what matplotlib has just written
 
-from readygate.reporting.reading import headroom
+from readygate.reporting.reading import headroom, limit
 from readygate.reporting.visible import cut, one_line
 from readygate.results import Result
 
@@ -49,7 +49,7 @@ def headroom_chart(results: Sequence[Result], *, labelled_by: str) -> str:
         axes.set_ylim(height, 0)
         for number, (each, share) in enumerate(zip(results, shares, strict=True)):
             top = _AXIS + number * _ROW
-            numbers = cut(one_line(f"{each.actual} / {each.expected}  {headroom(each)}"), 32)
+            numbers = cut(one_line(f"{each.actual} / {limit(each)}  {headroom(each)}"), 32)
             name = cut(one_line(each.id), _LETTERS - len(numbers) - 2)
             axes.text(least, top + 13, name, color=_INK, ha="left", fontsize=9)
             axes.text(1.0, top + 13, numbers, color=_QUIET, ha="right", fontsize=9)

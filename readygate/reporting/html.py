@@ -58,6 +58,7 @@ def render_html(
     measured = reading.tightest(verdict.results, _MOST_BARS)
     areas = tuple(_areas(verdict.results))
     numbers = entries(verdict)
+    reasons = reading.joined(verdict.reasons)
     page = _templates(template_dirs, said[language]).get_template("report.html.j2")
     return page.render(
         run=run,
@@ -71,7 +72,8 @@ def render_html(
         valid_until=valid_until,
         previous=previous,
         changes=reading.changes(run, verdict, previous) if previous else None,
-        reasons=verdict.reasons[:_MOST_REASONS],
+        reasons=reasons[:_MOST_REASONS],
+        more_reasons=reasons[_MOST_REASONS:],
         accepted=reading.accepted(verdict),
         attested=tuple(each for each in verdict.results if reading.kind(each) == "attested"),
         warned=sorted((each for each in verdict.results if each.warning), key=reading.badness),
@@ -165,6 +167,7 @@ def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Enviro
         "tone": reading.tone,
         "headroom": reading.headroom,
         "headline": reading.headline,
+        "limit": reading.limit,
         "moment": reading.moment,
         "said": reading.said,
         "cut": lambda text, most: cut(one_line(text), most),

@@ -61,9 +61,7 @@ def matrices(verdict: Verdict, numbers: Mapping[Entry, int], areas: Mapping[str,
         sections[section][name].append(result)
     for section, found in sections.items():
         columns = tuple(sorted({area(each) for results in found.values() for each in results}))
-        worst_first = sorted(
-            found.items(), key=lambda each: (min(badness(result)[:2] for result in each[1]), each[0])
-        )
+        worst_first = sorted(found.items(), key=lambda each: (min(map(badness, each[1]))[:2], each[0]))
         rows = tuple(
             Row(name, numbers[section, name], tuple(_cells(results, columns, areas)))
             for name, results in worst_first[:_MOST_ROWS]

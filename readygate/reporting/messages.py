@@ -43,6 +43,7 @@ _PAIRS: dict[str, tuple[str, str]] = {
     "nobody": ("no owner", "ответственный не указан"),
     "more": ("more", "ещё"),
     "list": ("in the list of checks", "в списке проверок"),
+    "results": ("results", "результатов"),
     "checks_blinded": ("with the same cause", "по той же причине"),
     "why_it_matters": ("Why it matters", "Почему это важно"),
     "ran_out": (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from readygate.results import Outcome, Result, Run
 from readygate.spec import Severity
-from readygate.verdict import Verdict
+from readygate.verdict import Reason, Verdict
 
 WARNED = "warned"
 KINDS = ("failed", "error", "not_run", WARNED, "waived", "attested", "passed")
@@ -45,16 +45,39 @@ def is_met(result: Result) -> bool:
     return result.outcome in (Outcome.PASSED, Outcome.ATTESTED)
 
 
-def headline(result: Result) -> str:
-    """What is wrong in one sentence that names what it is wrong with: `shop: tls renew before is 9d, expected...`.
+def limit(result: Result) -> str:
+    """What must hold, without the level that only warns."""
+    return _failing_level(result.expected)
 
-    What an assert said by itself begins with the last part of the check, which says little without its area.
+
+def headline(results: Sequence[Result]) -> str:
+    """What is wrong in one sentence, and with what: `shop: tls renew before is 9d, expected at least 14d`.
+
+    Where several results have one reason, their targets stand elsewhere. What an assert said by itself begins with
+    the last part of the check, which says little without its area.
     """
+    result = results[0]
     field = result.check.rpartition(".")[2].replace("_", " ")
-    said = result.message
+    said = _failing_level(result.message)
     if said.startswith(f"{field} "):
         said = f"{area(result)} {said}"
-    return f"{result.target}: {said}" if said else f"{result.target}: {result.check}"
+    said = said or f"{result.check}: {kind(result).replace('_', ' ')}"
+    is_common = len(results) > 1 and all(each.message == result.message for each in results)
+    return said if is_common else f"{result.target}: {said}"
+
+
+def joined(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The same reasons, but failures of one check that the same owner mends in the same way are one."""
+    groups: dict[object, list[Reason]] = {}
+    for each in reasons:
+        worst = each.worst
+        is_failure = worst is not None and worst.outcome is Outcome.FAILED
+        key = (worst.check, worst.owner, worst.mend) if worst is not None and is_failure else id(each)
+        groups.setdefault(key, []).append(each)
+    return tuple(
+        replace(group[0], results=tuple(result for each in group for result in each.results))
+        for group in groups.values()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +191,7 @@ def said(when: datetime) -> str:
 
 def _is_open(result: Result) -> bool:
     return result.outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.NOT_RUN, Outcome.WAIVED)
+
+
+def _failing_level(text: str) -> str:
+    return text.partition(" (warns unless ")[0]

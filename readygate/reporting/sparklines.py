@@ -79,6 +79,5 @@ def _headroom_line(seen: Sequence[Result | None]) -> Markup:
         return Markup()
     said = f"{headroom(known[0])} → {headroom(known[-1])}"
     # What has ten times the room is as well as what has twice; else it would flatten the rest of the line.
-    return sparkline(
-        [None if each is None or each.headroom is None else min(each.headroom, 1.0) for each in seen], said
-    )
+    shares = [each.headroom if each is not None else None for each in seen]
+    return sparkline([share if share is None else min(share, 1.0) for share in shares], said)
