@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from readygate.areas.backups import observe_artifacts
-from readygate.areas.restore_drills import Drill, RestoreDrill, announce, drill_now, judged
+from readygate.areas.restore_drills import Drill, RestoreDrill, drill_now, judged, what_it_does
 from readygate.drills import records
 from readygate.errors import ExitCode, UsageError
 from readygate.expectation import Level, explain
@@ -23,7 +23,7 @@ def list_drills(path: Path, environment: str | None) -> int:
     inventory = load(path, environment, os.environ)
     drills = _declared(inventory)
     for name, backup in drills.items():
-        _say(f"{name}: {announce(backup, backup.restore_drill)}")
+        _say(f"{name}: {what_it_does(backup, backup.restore_drill)}")
     if not drills:
         _say("no backup has a `restore_drill`")
     return ExitCode.GO
@@ -39,7 +39,7 @@ def drill(path: Path, environment: str | None, name: str, out: Path) -> int:
         raise UsageError(f"no restore drill is declared for '{name}'; {known}")
     backup = drills[name]
     records.keep_in(out)
-    _say(f"{name}: {announce(backup, backup.restore_drill)}")
+    _say(f"{name}: {what_it_does(backup, backup.restore_drill)}")
     server: Any = inventory.entries["servers"][backup.on]
     host = open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
     seen = drill_now(

@@ -4,6 +4,7 @@
   const all = (query, from = document) => [...from.querySelectorAll(query)];
   const one = (id) => document.getElementById(id);
   const words = JSON.parse(one("words").textContent);
+  const rows = all(".area section > details");
   all(".tools, .filter").forEach((each) => { each.hidden = false; });
 
   // Language
@@ -11,6 +12,10 @@
     root.lang = language;
     const said = words[language];
     for (const each of all("[data-t]")) each.textContent = said[each.dataset.t];
+    for (const row of rows) {  // whose words are those of their classes, as 10,000 rows have no room for more
+      row.firstElementChild.firstElementChild.textContent = said[row.classList[0]];
+      row.querySelector("u").textContent = said[row.classList[1]];
+    }
     for (const each of all("[data-t-label]")) {
       each.setAttribute("aria-label", said[each.dataset.tLabel]);
       if (each.placeholder) each.placeholder = said[each.dataset.tLabel];
@@ -32,7 +37,6 @@
   if (Date.now() > until) all(".ran-out").forEach((each) => { each.hidden = false; });
 
   // Filter
-  const rows = all(".area section > details");
   const scope = { entry: "", area: "" };  // set by a link of the matrix
   const texts = new Map();
   function textOf(row) {
@@ -116,7 +120,9 @@
       each.hidden = false;
       if (each.localName === "details") each.open = true;
     }
-    sought.scrollIntoView({ block: "center" });
+    const show = () => sought.scrollIntoView({ block: "start" });
+    show();
+    requestAnimationFrame(show);  // what was above it may only now have got its height
     sought.querySelector("summary, a")?.focus({ preventScroll: true });
   }
   addEventListener("hashchange", follow);

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from readygate.announcing import announce
 from readygate.areas.http_fetch import Request, Response, fetch, one_line
 from readygate.areas.origin import Origin
 from readygate.errors import CouldNotLook, Mistake
@@ -145,6 +146,11 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     CouldNotLook: it is refused from the first, fails for another reason, or is too slow to reach the limit.
     """
     request = _request(rate_limit)
+    asked = (
+        f"{rate_limit.method} {origin.url(rate_limit.path)} up to {rate_limit.requests} times "
+        f"in {show_duration(rate_limit.within)}"
+    )
+    announce(f"burst: {asked}")
     begun = time.monotonic()
     first = _first(origin, rate_limit, request)
     passed, refusal = 1, None
@@ -155,10 +161,6 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
             break
         passed += 1
     elapsed_s = time.monotonic() - begun
-    asked = (
-        f"{rate_limit.method} {origin.url(rate_limit.path)} up to {rate_limit.requests} times "
-        f"in {show_duration(rate_limit.within)}"
-    )
     ending = f"then {refusal.status}" if refusal else "and none was refused"
     told = f"{passed} passed with {first.status} in {elapsed_s:.1f}s, {ending}"
     burst = Burst(rate_limit, passed, elapsed_s, refusal, (Evidence(asked, told),))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from readygate.announcing import announce
 from readygate.areas.artifacts import Artifact
 from readygate.areas.fetching import fetch
 from readygate.drills import records
@@ -135,7 +136,7 @@ class Drill:
         return self._restored.ages.get(moment)
 
 
-def announce(backup: Any, drill: RestoreDrill) -> str:
+def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     """What a drill will do, for whoever has to allow it."""
     room = show_size(drill.disk) if drill.disk else "most of what is free"
     compared = "; the rows of the live database are counted" if drill.live else ""
@@ -154,6 +155,7 @@ def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts
         kept = _drill_of(record, artifacts.asked_at, "recorded")
         if _holds(kept, restore_drill):
             return kept
+    announce(f"drill {backup.name}: {what_it_does(backup, restore_drill)}")
     return drill_now(host, backup, restore_drill, artifacts)
 
 
@@ -205,7 +207,7 @@ def _drill_of(record: Record, now: int, when: str) -> Drill:
 
 def _evidence(place: Scratch, backup: Any, drill: RestoreDrill, came: str) -> Evidence:
     reach = "without a network" if place.is_offline else "on a unix socket only"
-    return Evidence(f"restore drill, {reach}: {announce(backup, drill)}", came)
+    return Evidence(f"restore drill, {reach}: {what_it_does(backup, drill)}", came)
 
 
 def _differing(drill: RestoreDrill, restored: Restored, place: Scratch) -> Mapping[str, float] | None:

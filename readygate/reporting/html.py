@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
@@ -31,7 +32,9 @@ _MOST_MARGINS = 5
 _MOST_BARS = 12
 _SPELLED_OUT = 1_000  # results, above which the rows leave out what they share
 _ONE_ANSWER = 2_000  # characters of evidence
-_ALL_ANSWERS = 500_000  # on a page, so that it can still be sent by mail
+_ALL_ANSWERS = 500_000  # on a page
+_PAGE = 4_000_000  # without what frames it, so that it can still be sent by mail
+_ROW = 350  # of a page's characters, besides its own texts: its tags, and its line of the inventory
 
 
 def render_html(
@@ -137,17 +140,22 @@ def _areas(results: Sequence[Result]) -> Iterator[AreaOfChecks]:
 
 def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
     """What the unmet results have to show, then what the met ones have, while there is room."""
-    room = _ALL_ANSWERS
+    room = min(_ALL_ANSWERS, _PAGE - sum(map(_length, results)))
     shown: dict[str, tuple[Answer, ...]] = {}
     for result in sorted(results, key=reading.badness):
         answers = []
         for each in result.evidence:
-            most = min(_ONE_ANSWER, room)
+            most = max(0, min(_ONE_ANSWER, room))
             room -= min(len(each.asked) + len(each.answered), most)
             answers.append(Answer(each.asked[:most], each.answered[:most], len(each.answered) > most))
         if answers and room > 0:
             shown[result.id] = tuple(answers)
     return shown
+
+
+def _length(result: Result) -> int:
+    """About how many characters a result takes on the page without its evidence."""
+    return _ROW + len(result.target) + len(result.expected) + len(result.actual) + len(reading.unsaid(result))
 
 
 def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Environment:
@@ -168,6 +176,8 @@ def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Enviro
         "headroom": reading.headroom,
         "headline": reading.headline,
         "limit": reading.limit,
+        "unsaid": reading.unsaid,
+        "text": _text,
         "moment": reading.moment,
         "said": reading.said,
         "cut": lambda text, most: cut(one_line(text), most),
@@ -178,6 +188,11 @@ def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Enviro
 
 def _shown(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _text(value: str) -> Markup:
+    """Text between tags, where a quote is a quote; an inventory has too many to spell them out."""
+    return Markup(escape(visible(value), quote=False))  # noqa: S704
 
 
 def _translatable(said: Mapping[str, str], key: str) -> Markup:

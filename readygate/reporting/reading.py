@@ -66,6 +66,12 @@ def headline(results: Sequence[Result]) -> str:
     return said if is_common else f"{result.target}: {said}"
 
 
+def unsaid(result: Result) -> str:
+    """What its message says beyond the expected and the actual value, which stand beside it."""
+    said = result.warning or result.message
+    return "" if said.endswith(f" is {result.actual}, expected {result.expected}") else said
+
+
 def joined(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """The same reasons, but failures of one check that the same owner mends in the same way are one."""
     groups: dict[object, list[Reason]] = {}
