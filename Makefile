@@ -10,6 +10,10 @@ help:  ## what there is to make
 setup: $(VENV)/.done  ## a virtual environment with everything the tests run against
 
 $(VENV)/.done: pyproject.toml constraints.txt
+	@# Debian keeps venv in a package of its own.
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	  apt-get update -qq && apt-get install -qq -y python3-venv; } || \
+	  { echo "this Python can't make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -198,8 +198,8 @@ def hostile() -> tuple[Run, Verdict]:
     )
 
 
-def many(count: int) -> tuple[Run, Verdict]:
-    """A fleet: long names, one line of the inventory each, three in a hundred failed with much evidence."""
+def many(count: int, *, all_failed: bool = False) -> tuple[Run, Verdict]:
+    """A fleet: long names, one line of the inventory each, three in a hundred or all failed with much evidence."""
     failed = {
         "outcome": Outcome.FAILED,
         "message": "/var/lib/data is 97% full, and must stay below 85%",
@@ -210,10 +210,11 @@ def many(count: int) -> tuple[Run, Verdict]:
             DISK,
             check=f"disk.used_{number % 25}",
             target=f"host-{number // 25:04}.eu-central.example.org:/var/lib/{number % 25}",
+            path=f"servers.host-{number // 25:04}.disk",
             line=number + 1,
             warning="",
             why="A full disk stops the database first and the logs that would say so second. " * 2,
-            **(failed if number % 100 < 3 else {}),
+            **(failed if all_failed or number % 100 < 3 else {}),
         )
         for number in range(count)
     ]

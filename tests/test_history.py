@@ -82,6 +82,13 @@ def test_without_a_green_run_there_is_no_last_one(tmp_path: Path) -> None:
     assert History(tmp_path / "elsewhere").last_green(run(5)) is None
 
 
+def test_the_latest_runs_are_the_newest_before_it_of_the_same_question_whatever_their_verdict(tmp_path: Path) -> None:
+    other = run(3, profile="nightly")
+    history = kept(tmp_path, run(0), run(1, BROKEN), run(2), other, run(4, BROKEN), run(6))
+    assert [each.subject.version for each in history.latest(run(5), 3)] == ["1.1", "1.2", "1.4"]
+    assert History(tmp_path / "elsewhere").latest(run(5), 3) == ()
+
+
 def test_a_spoilt_file_costs_no_other_run(tmp_path: Path) -> None:
     history = kept(tmp_path, run(0))
     (history.folder / "20260301T130000Z-spoilt.json").write_text('{"schema_version": 1, "run')

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from readygate.load.outcome import Outcome as Outcomes
 from readygate.reporting.messages import LANGUAGES, words
-from readygate.results import Evidence
+from readygate.results import Evidence, NotAsked, Outcome
+from readygate.spec import Severity
+from readygate.verdict import Waiver
 from tests.reporting_runs import (
     ALL,
     CERTIFICATE,
@@ -26,6 +29,7 @@ from tests.reporting_runs import (
     REHEARSAL,
     SLOW_DRILL,
     TEMPLATES,
+    UNREACHABLE,
     WAIVED,
     hostile,
     judged,
@@ -33,8 +37,9 @@ from tests.reporting_runs import (
     page,
     run,
 )
+from tests.test_load_outcome import written
 
-VOID = {"meta", "input", "rect", "link", "br", "img", "hr", "path"}
+VOID = {"meta", "input", "rect", "link", "br", "img", "hr", "path", "polyline", "circle"}
 LEFT_OPEN = {"p", "li", "dt", "dd"}  # HTML lets their end tags be left out
 
 
@@ -115,11 +120,39 @@ def test_a_reason_names_check_target_owner_line_and_fix():
     assert reasons.count("<li>") == 2
     for part in (EXPIRED_SOON.message, EXPIRED_SOON.id, "owner web", "inventory.yml:9", "Fix Run certbot renew."):
         assert part in read.said
-    assert "+1 with the same cause" in read.said
+    assert "db-1 could not be reached 2 results: db-1:/, db-1:/var" in read.said
+
+
+def test_checks_with_the_same_cause_are_one_reason():
+    other = replace(UNREACHABLE[0], check="file.mode", target="db-1:/etc/shadow")
+    said = Page(page(judged(run(DISK, *UNREACHABLE, other)))).said
+    assert "db-1 could not be reached 3 results: disk.used @ db-1:/" in said
+    assert "+2 with the same cause" in said
+
+
+def test_failures_of_one_check_that_are_mended_alike_are_one_reason():
+    failures = [replace(EXPIRED_SOON, target=f"site-{number}") for number in range(8)]
+    elsewhere = replace(EXPIRED_SOON, target="other", owner="others")
+    reasons = re.search(r'<ol class="reasons">(.*?)</ol>', page(judged(run(*failures, elsewhere))), re.DOTALL)[1]
+    assert reasons.count("<li>") == 2
+    assert f"{EXPIRED_SOON.message} 8 results: site-0, site-1, site-2 +5 more" in Page(reasons).said
+    assert f"other: {EXPIRED_SOON.message}" in Page(reasons).said
+
+
+def test_a_heading_that_only_gives_values_says_of_what():
+    told = replace(EXPIRED_SOON, message="renew before is 9d, expected at least 14d (warns unless at least 30d)")
+    said = Page(page(judged(run(told)))).said
+    assert "api: tls renew before is 9d, expected at least 14d Why it matters" in said
+
+
+def test_a_message_that_only_repeats_its_values_is_not_said_twice():
+    told = replace(EXPIRED_SOON, message=f"renew before is {EXPIRED_SOON.actual}, expected {EXPIRED_SOON.expected}")
+    assert "<p class=said>" not in page(judged(run(told)))
+    assert "<p class=said>" in page(judged(run(EXPIRED_SOON)))
 
 
 def test_at_most_five_reasons_stand_on_the_first_screen_and_the_rest_is_counted():
-    failures = [replace(EXPIRED_SOON, target=f"site-{number}") for number in range(8)]
+    failures = [replace(EXPIRED_SOON, check=f"tls.promise_{number}") for number in range(8)]
     text = page(judged(run(*failures)))
     assert re.search(r'<ol class="reasons">(.*?)</ol>', text, re.DOTALL)[1].count("<li>") == 5
     assert "+3 more" in Page(text).said
@@ -142,6 +175,100 @@ def test_an_answer_that_has_run_out_says_so():
     warning = r'<p class="ran-out" role="alert"( hidden)?>'
     assert re.search(warning, page(GO, valid_until=NOW + timedelta(hours=1)))[1]
     assert not re.search(warning, page(GO, valid_until=NOW - timedelta(hours=1)))[1]
+
+
+def test_the_question_stands_above_its_answer():
+    said = Page(page(NO_GO, question="May it go out?")).said
+    assert "May it go out? NO-GO Do not release" in said
+
+
+def test_what_the_profile_leaves_out_is_counted_with_its_reason():
+    left_out = (NotAsked("load.*", "the launch profile asks for it", 7), NotAsked("dns.*", "nightly does", 2))
+    said = Page(page(judged(replace(GO[0], not_asked=left_out)))).said
+    assert "9 not asked for by this profile load.* 7: the launch profile asks for it dns.* 2: nightly does" in said
+    assert "not asked for" not in Page(page(GO)).said
+
+
+def test_a_shard_says_that_it_is_only_a_part():
+    said = Page(page(judged(replace(INCOMPLETE[0], shard="3/8")))).said
+    assert "`readygate merge` of all parts gives the answer. Part 3/8" in said
+
+
+def test_a_waiver_says_who_answers_for_what_until_when_and_why():
+    waiver = Waiver("backup.*", "*", "lands in 1.43", "Dana", date(2026, 3, 20), approver="Bo", ticket="OPS-7")
+    both = judged(run(SLOW_DRILL, replace(SLOW_DRILL, target="media")), waiver)
+    said = Page(page(both)).said
+    assert "backup.* @ * 2 results · Dana until 2026-03-20: lands in 1.43 approved by Bo · OPS-7" in said
+    assert f"{SLOW_DRILL.id} Dana until 2026-03-20: parallel restore lands in 1.43" in Page(page(WAIVED)).said
+
+
+def test_an_attestation_says_who_gave_it_and_how_long_it_holds():
+    said = "Attested: somebody's word rollback-rehearsed attested by Ilya: the protocol of 3 February"
+    assert f"{said} good until 2026-05-01" in Page(page(GO)).said
+
+
+def test_a_failure_that_does_not_block_is_named_and_no_reason():
+    minor = replace(EXPIRED_SOON, severity=Severity.MINOR)
+    said = Page(page(judged(run(minor)))).said
+    assert f"Nothing stands in the way. Failed, below what blocks {minor.id} {minor.message}" in said
+
+
+def test_what_should_be_tidied_up_is_listed_and_leaves_the_word():
+    stray = Waiver("dns.*", "*", "a typo", "Dana", date(2026, 3, 20), place="waivers.yml:9")
+    case = judged(GO[0], stray)
+    said = Page(page(case)).said
+    assert "To tidy up The waiver dns.* @ * by Dana matches nothing in this run; correct" in said
+    assert "waivers.yml:9" in said and " GO " in said
+
+
+def cells(table: str) -> str:
+    return Page(re.sub("<(?=t[hd]|a )", " <", table)).said
+
+
+def test_the_matrix_shows_the_worst_of_each_entry_and_area_by_sign_and_number():
+    case = judged(run(DISK, replace(DISK, target="app-2:/", warning=""), *UNREACHABLE, EXPIRED_SOON, DRILL))
+    tables = re.findall(r"<table>(.*?)</table>", page(case), re.DOTALL)
+    assert [cells(table) for table in tables] == [
+        "servers disk db-1 ! 2 could not look app-1 ! 1 warning app-2 ✓ 1 passed",
+        "sites tls api ✕ 1 failed",
+        "backups backup db ✓ 1 passed",
+    ]
+
+
+def test_a_cell_carries_what_leaves_only_its_results_in_the_list():
+    text = page(NO_GO)
+    link = re.search(r"<a class=bad href=#(a\d+) data-e=(\d+) data-a=(a\d+)>✕ 1", text)
+    area = re.search(rf'<details class="area" id={link[1]}.*?</details>\n</section>', text, re.DOTALL)[0]
+    assert link[1] == link[3]
+    assert EXPIRED_SOON.check in area and f'class="failed blocker" data-e={link[2]}>' in area
+
+
+def test_a_matrix_of_many_keeps_the_worst_and_counts_the_rest():
+    fleet = [replace(DISK, target=f"host-{number:03}:/", warning="") for number in range(100)]
+    fleet[77] = replace(fleet[77], outcome=Outcome.FAILED)
+    table = cells(re.search(r'<div class="wide".*?</div>', page(judged(run(*fleet))), re.DOTALL)[0])
+    assert table.startswith("servers disk host-077 ✕ 1 failed host-000 ✓ 1")
+    assert table.endswith("+60 more, none worse than these")
+
+
+def test_trends_are_drawn_from_earlier_runs_only():
+    earlier = [
+        replace(run(replace(DISK, headroom=0.3), EXPIRED_SOON), started_at=f"2026-03-0{day}T09:00:00+00:00")
+        for day in (1, 2, 3)
+    ]
+    text = page(GO, earlier=earlier)
+    assert "0 not met 4 runs" in Page(text).said
+    assert 'aria-label="1 → 0"' in text and 'aria-label="+30% → +5%"' in text
+    assert "<polyline" not in page(GO)
+
+
+def test_what_a_load_plan_measured_is_drawn_with_its_limit(tmp_path: Path):
+    measured = replace(DISK, check="load.p99", target="steady", path="load.steady.p99", expected="at most 500ms")
+    text = page(judged(run(measured)), loads=[Outcomes.read(written(tmp_path))])
+    assert "p99 limit 500ms" in text
+    for title in ("Response time, second by second", "Response time by percentile", "Throughput", "Users"):
+        assert title in Page(text).said
+    assert "Under load" not in Page(page(GO)).said
 
 
 def test_changes_since_the_last_green_run_are_named():
@@ -176,7 +303,7 @@ def test_a_line_of_several_checks_shows_and_links_the_worst():
     failed = replace(EXPIRED_SOON, line=met.line)
     text = page(judged(run(met, failed, REHEARSAL)))
     assert "<li id=i0-4 class=bad><a href=#r1>✕ 1/2</a>" in text
-    assert '<details id=r1 class="failed blocker">' in text
+    assert '<details id=r1 class="failed blocker"' in text
 
 
 def test_a_margin_that_is_no_number_does_not_spoil_the_page():
@@ -238,8 +365,9 @@ def test_evidence_is_cut_where_it_is_long_and_says_so():
     assert "cut here; the whole is in results.json" in text
 
 
-def test_ten_thousand_results_stay_below_five_megabytes():
-    case = many(10_000)
+@pytest.mark.parametrize("fails", [False, True], ids=["few failed", "all failed"])
+def test_ten_thousand_results_stay_below_five_megabytes(fails):
+    case = many(10_000, all_failed=fails)
     text = page(case)
     assert len(text.encode()) < 5_000_000
     assert len(re.findall(r"<details id=r\d+ ", text)) == 10_000
@@ -267,7 +395,8 @@ def test_every_fixed_word_is_used_and_every_used_one_is_there():
     called = set(re.findall(r"\b(?:t|say|term)\([\"'](\w+)[\"']", source))
     assert called <= said["en"].keys()
     from_changes = {"version"}  # named by reading.changes
-    assert said["en"].keys() - quoted == from_changes
+    charts = {"latency", "distribution", "rate", "users", "errors"}  # named by load_page.load_charts
+    assert said["en"].keys() - quoted == from_changes | charts
 
 
 def test_text_stands_out_enough_in_dark_and_in_light():

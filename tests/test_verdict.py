@@ -291,3 +291,78 @@ def test_the_counts_add_up_to_what_was_declared() -> None:
 def test_deciding_twice_gives_the_same_answer() -> None:
     seen = run(FAILED, PASSED, ERROR)
     assert decide(seen, PROFILE, now=NOW) == decide(seen, PROFILE, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "word", "sentence"),
+    [
+        ("p", Word.GO, "Release: all that was asked for is met, 1 verified."),
+        ("ppA", Word.GO, "Release: all that was asked for is met, 2 verified and 1 attested."),
+        ("pw", Word.GO_WITH_WAIVERS, "Release, knowing what is excused: 1 of 2 expectations are met, 1 waived."),
+        (
+            "ppAwm",
+            Word.GO_WITH_WAIVERS,
+            "Release, knowing what is excused: 3 of 5 expectations are met, 1 waived and 1 failed below what blocks.",
+        ),
+        ("pf", Word.NO_GO, "Do not release: 1 failure blocks; 1 of 2 expectations are met."),
+        (
+            "pffen",
+            Word.NO_GO,
+            "Do not release: 2 failures block; 1 of 5 expectations are met, 2 not verified.",
+        ),
+        ("ppe", Word.INCOMPLETE, "Do not release yet: of 3 expectations, 1 could not be looked at."),
+        ("pn", Word.INCOMPLETE, "Do not release yet: of 2 expectations, 1 did not run."),
+        (
+            "peen",
+            Word.INCOMPLETE,
+            "Do not release yet: of 4 expectations, 2 could not be looked at and 1 did not run.",
+        ),
+        (
+            "",
+            Word.INCOMPLETE,
+            "Do not release yet: nothing that blocks failed, but part of the proof is missing.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_to_do_and_the_numbers_it_rests_on(outcomes, word, sentence):
+    made = {
+        "p": Result("a.p", "", Outcome.PASSED),
+        "f": Result("a.f", "", Outcome.FAILED, Severity.BLOCKER),
+        "m": Result("a.m", "", Outcome.FAILED, Severity.MINOR),
+        "w": Result("w.w", "", Outcome.FAILED, Severity.BLOCKER),
+        "e": Result("a.e", "", Outcome.ERROR),
+        "n": Result("a.n", "", Outcome.NOT_RUN),
+        "A": Result("attestation.every", "rehearsed", Outcome.NOT_RUN),
+    }
+    results = tuple(
+        each if (each := made[letter]).target else replace(each, target=f"t{number}")
+        for number, letter in enumerate(outcomes)
+    )
+    judged = decide(
+        run(*results),
+        PROFILE,
+        now=NOW,
+        waivers=[Waiver("w.*", "*", "known", "Dana", date(2026, 3, 20))],
+        attestations=[Attestation("rehearsed", "Ilya", "a protocol", date(2026, 5, 1))],
+    )
+    assert (judged.word, judged.sentence) == (word, sentence)
+
+
+def test_each_waiver_that_holds_names_what_it_excuses_and_no_other_does():
+    results = tuple(Result("a.f", target, Outcome.FAILED, message="it fails") for target in ("one", "two", "three"))
+    ran_out, narrow, wide, idle = (
+        Waiver("a.*", "*", "known", "Ana", date(2026, 3, 1)),
+        Waiver("a.f", "one", "known", "Bo", date(2026, 3, 20)),
+        Waiver("a.*", "t*", "known", "Cy", date(2026, 3, 20)),
+        Waiver("b.*", "*", "known", "Di", date(2026, 3, 20)),
+    )
+    judged = decide(
+        run(*results),
+        PROFILE,
+        now=NOW,
+        waivers=[ran_out, narrow, wide, idle],
+    )
+    assert [(each.waiver.owner, [one.target for one in each.results]) for each in judged.excuses] == [
+        ("Bo", ["one"]),
+        ("Cy", ["two", "three"]),
+    ]

@@ -33,8 +33,8 @@ _MOST_BARS = 12
 _SPELLED_OUT = 1_000  # results, above which the rows leave out what they share
 _ONE_ANSWER = 2_000  # characters of evidence
 _ALL_ANSWERS = 500_000  # on a page
-_PAGE = 4_000_000  # without what frames it, so that it can still be sent by mail
-_ROW = 350  # of a page's characters, besides its own texts: its tags, and its line of the inventory
+_PAGE = 4_700_000  # without what frames it, so that it can still be sent by mail
+_ROW = 330  # of a page's characters, besides its own texts: its tags, and its line of the inventory
 
 
 def render_html(
@@ -70,7 +70,7 @@ def render_html(
         language=language,
         words=said,
         # Not random, so that the same run gives the same page; and what the page shows can't know it.
-        nonce=sha256(repr((run, verdict)).encode("utf-8", "surrogatepass")).hexdigest()[:32],
+        nonce=sha256(repr((run, verdict.sentence)).encode("utf-8", "surrogatepass")).hexdigest()[:32],
         now=now,
         valid_until=valid_until,
         previous=previous,
@@ -140,7 +140,7 @@ def _areas(results: Sequence[Result]) -> Iterator[AreaOfChecks]:
 
 def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
     """What the unmet results have to show, then what the met ones have, while there is room."""
-    room = min(_ALL_ANSWERS, _PAGE - sum(map(_length, results)))
+    room = min(_ALL_ANSWERS, _PAGE - _length(results))
     shown: dict[str, tuple[Answer, ...]] = {}
     for result in sorted(results, key=reading.badness):
         answers = []
@@ -153,9 +153,12 @@ def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
     return shown
 
 
-def _length(result: Result) -> int:
-    """About how many characters a result takes on the page without its evidence."""
-    return _ROW + len(result.target) + len(result.expected) + len(result.actual) + len(reading.unsaid(result))
+def _length(results: Sequence[Result]) -> int:
+    """About how many characters they take on the page without their evidence."""
+    promised = {each.check: each.mend for each in reversed(results)}
+    own_mends = sum(len(each.mend) for each in results if each.mend != promised[each.check])
+    texts = sum(len(each.target + each.expected + each.actual + reading.unsaid(each)) for each in results)
+    return _ROW * len(results) + texts + own_mends
 
 
 def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Environment:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from readygate.reporting.reading import headroom, is_met
 from readygate.results import Result, Run
+from readygate.verdict import ATTESTATION
 
 _WIDTH, _HEIGHT, _EDGE = 96, 20, 2
 _FEWEST = 2  # points that make a line
@@ -30,7 +31,8 @@ def trends(run: Run, earlier: Sequence[Run], measured: Sequence[Result]) -> Tren
     if not earlier:
         return None
     runs = (*sorted(earlier, key=lambda each: each.started_at), run)
-    unmet = tuple(sum(not is_met(each) for each in one.results) for one in runs)
+    # A run as it was seen knows of no attestation, so that those would always count as not met.
+    unmet = tuple(sum(not is_met(each) and each.check != ATTESTATION for each in one.results) for one in runs)
     wanted = {each.id for each in measured}
     seen = [{each.id: each for each in one.results if each.id in wanted} for one in runs]
     lines = {each.id: _headroom_line([found.get(each.id) for found in seen]) for each in measured}
