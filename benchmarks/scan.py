@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from readygate.areas.knocking import knock_at
+from readygate.areas.firewall.knocking import knock_at
 
 ROUNDS = 5
 UNBOUNDED = 1e9

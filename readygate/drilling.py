@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from readygate.areas.backups import observe_artifacts
-from readygate.areas.restore_drills import Drill, RestoreDrill, drill_now, judged, what_it_does
+from readygate.areas.backups.backup import observe_artifacts
+from readygate.areas.backups.restore_drills import Drill, RestoreDrill, drill_now, judged, what_it_does
 from readygate.drills import records
 from readygate.errors import ExitCode, UsageError
 from readygate.expectation import Level, explain

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from readygate.areas.servers import FACTS, Server
+from readygate.areas.servers.server import FACTS, Server
 from readygate.facts import Facts
 from readygate.spec import Leaf, leaves
 from tests.holding import LOCAL, SUITES, suite_functions

@@ -15,10 +15,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.artifacts import cipher_of, fault_of_aof, fault_of_json, fault_of_rdb
-from readygate.areas.backups import Backup, observe_artifacts, observe_missed, observe_soundness, parse_artifacts
-from readygate.areas.due import Timetable, backup_schedule, date_in
-from readygate.areas.retention import observe_ladder
+from readygate.areas.backups.artifacts import cipher_of, fault_of_aof, fault_of_json, fault_of_rdb
+from readygate.areas.backups.backup import (
+    Backup,
+    observe_artifacts,
+    observe_missed,
+    observe_soundness,
+    parse_artifacts,
+)
+from readygate.areas.backups.due import Timetable, backup_schedule, date_in
+from readygate.areas.backups.retention import observe_ladder
 from readygate.drills import postgres
 from readygate.drills.dumps import Ends
 from readygate.errors import CouldNotLook

@@ -22,9 +22,9 @@ import pytest
 import testinfra
 from pydantic import ValidationError
 
-from readygate.areas import soundness
-from readygate.areas.artifacts import Artifact, kind_of
-from readygate.areas.backups import Backup, observe_artifacts, observe_soundness, parse_artifacts, quoted_glob
+from readygate.areas.backups import soundness
+from readygate.areas.backups.artifacts import Artifact, kind_of
+from readygate.areas.backups.backup import Backup, observe_artifacts, observe_soundness, parse_artifacts, quoted_glob
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held
 

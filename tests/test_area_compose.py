@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,13 +12,20 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.actual_container import ActualContainer, Mounted
-from readygate.areas.compose_file import ComposeFile, ComposePort, ComposeService, ComposeVolume, read_services
-from readygate.areas.compose_truth import compare
-from readygate.areas.container_engine import OnEngine
+from readygate.areas.containers.actual import ActualContainer, Mounted
+from readygate.areas.containers.compose_file import (
+    ComposeFile,
+    ComposePort,
+    ComposeService,
+    ComposeVolume,
+    read_services,
+)
+from readygate.areas.containers.compose_truth import compare
+from readygate.areas.containers.engine import OnEngine
 from readygate.errors import CouldNotLook
 from tests.lab.container_engine import BASE, PrivateEngine, private_engine
-from tests.lab.docker import LabError
+from tests.lab.fixtures import unable
+from tests.lab.host import Lab
 from tests.projects import Project
 
 ZAKUPAI = Path(__file__).parents[1] / "examples" / "zakupai"
@@ -353,22 +359,13 @@ class ZakupAI:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[PrivateEngine]:
+def engine(lab: Lab) -> Iterator[PrivateEngine]:
     if not shutil.which("docker-compose"):
-        pytest.skip("there is no docker-compose")
-    opened = private_engine()
-    try:
-        engine = opened.__enter__()
-    except LabError as error:
-        if os.environ.get("LAB_REQUIRED") == "1":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(f"no docker engine of our own: {error}")
-    try:
+        unable("there is no docker-compose")
+    with private_engine() as engine:
         images = (*IMAGES, *(f"ghcr.io/zakupai/zakupai/{name}:main-1a2b3c4" for name in BUILT))
         engine.run("\n".join(f"docker tag {BASE} {image}" for image in images))
         yield engine
-    finally:
-        opened.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,33 +14,24 @@ import testinfra
 import yaml
 
 from readygate.areas import FACTS, SECTIONS
-from readygate.areas.actual_container import ActualContainer, Mounted
-from readygate.areas.container_engine import Image, Images, parse_containers
-from readygate.areas.containers import Containers
+from readygate.areas.containers.actual import ActualContainer, Mounted
+from readygate.areas.containers.containers import Containers
+from readygate.areas.containers.engine import Image, Images, parse_containers
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import Spec, leaves
 from tests.holding import LOCAL, suite_functions
 from tests.lab.catalogue.containers import FAULTS, HEALTHY, SOUND, STARTED, api
 from tests.lab.container_engine import PrivateEngine, private_engine
-from tests.lab.docker import LabError
 from tests.lab.faults import Fault
+from tests.lab.host import Lab
 from tests.projects import Project
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[PrivateEngine]:
-    opened = private_engine("--live-restore", "--log-driver=local")
-    try:
-        engine = opened.__enter__()
-    except LabError as error:
-        if os.environ.get("LAB_REQUIRED") == "1":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(f"no docker engine of our own: {error}")
-    try:
+def engine(lab: Lab) -> Iterator[PrivateEngine]:
+    with private_engine("--live-restore", "--log-driver=local") as engine:
         yield engine
-    finally:
-        opened.__exit__(None, None, None)
 
 
 def server(declared: dict[str, Any]) -> Spec:
@@ -135,7 +125,7 @@ def test_a_sound_daemon_passes_every_check(shop: PrivateEngine) -> None:
     assert failing({"containers": {"daemon": DAEMON}}) == set()
 
 
-def test_a_careless_daemon_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_careless_daemon_fails_every_check(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     careless = ("--insecure-registry=registry.lab:5000", "--storage-driver=vfs")
     with private_engine(*careless) as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.socket)

@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from readygate.areas import FACTS
-from readygate.areas.databases import Database
+from readygate.areas.databases.database import Database
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves

@@ -16,21 +16,21 @@ import pytest
 import testinfra
 from pydantic import ValidationError
 
-from readygate.areas import knocking
-from readygate.areas.admission import Admission, compare, default_of, view_of
-from readygate.areas.allowances import allowances_in, parse_allowance
-from readygate.areas.behind import publishes, who_answers
-from readygate.areas.firewall import Firewall, observe_outside
-from readygate.areas.intent import parse_firewalld, parse_ufw
-from readygate.areas.iptables import parse_iptables
-from readygate.areas.knocking import CLOSED, FILTERED, OPEN, knock_at
-from readygate.areas.loaded import parse_rules
-from readygate.areas.nft import parse_nft
-from readygate.areas.ranges import ranges
-from readygate.areas.rules import Knock, Ruleset, Verdict, everybody
-from readygate.areas.scan import Scan
-from readygate.areas.servers import Server
-from readygate.areas.surroundings import Surroundings, parse_surroundings
+from readygate.areas.firewall import knocking
+from readygate.areas.firewall.admission import Admission, compare, default_of, view_of
+from readygate.areas.firewall.allowances import allowances_in, parse_allowance
+from readygate.areas.firewall.behind import publishes, who_answers
+from readygate.areas.firewall.firewall import Firewall, observe_outside
+from readygate.areas.firewall.intent import parse_firewalld, parse_ufw
+from readygate.areas.firewall.iptables import parse_iptables
+from readygate.areas.firewall.knocking import CLOSED, FILTERED, OPEN, knock_at
+from readygate.areas.firewall.loaded import parse_rules
+from readygate.areas.firewall.nft import parse_nft
+from readygate.areas.firewall.ranges import ranges
+from readygate.areas.firewall.rules import Knock, Ruleset, Verdict, everybody
+from readygate.areas.firewall.scan import Scan
+from readygate.areas.firewall.surroundings import Surroundings, parse_surroundings
+from readygate.areas.servers.server import Server
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.lab.host import Lab, Target

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.http import Endpoint, observe_response
-from readygate.areas.http_fetch import Response
-from readygate.areas.sites import Site, observe_front_page, observe_http_redirect, origin_of
+from readygate.areas.sites.fetch import Response
+from readygate.areas.sites.http import Endpoint, observe_response
+from readygate.areas.sites.site import Site, observe_front_page, observe_http_redirect, origin_of
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
 from tests.web import (

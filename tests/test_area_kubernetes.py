@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from readygate.areas import FACTS, SECTIONS
-from readygate.areas.kubernetes_objects import APIS, quantity
+from readygate.areas.kubernetes.objects import APIS, quantity
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves

@@ -18,10 +18,10 @@ import pytest
 from pydantic import ValidationError
 
 from readygate.areas import FACTS
-from readygate.areas.alertmanager import AlertmanagerState, labels_of
-from readygate.areas.monitoring import Monitoring
-from readygate.areas.prometheus import retention_of
-from readygate.areas.promql import conditions_of
+from readygate.areas.monitoring.alertmanager import AlertmanagerState, labels_of
+from readygate.areas.monitoring.monitoring import Monitoring
+from readygate.areas.monitoring.prometheus import retention_of
+from readygate.areas.monitoring.promql import conditions_of
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves

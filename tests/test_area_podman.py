@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.lab.docker import LabError, execute
+from tests.lab.fixtures import unable
+from tests.lab.host import Lab
 from tests.lab.image import tiny_image
 from tests.test_area_containers import failing
 
@@ -58,14 +60,14 @@ def run(*options: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _podman() -> Iterator[None]:
-    if os.geteuid() or not shutil.which("podman"):
-        pytest.skip("there is no podman, or no right to run it")
+def _podman(lab: Lab) -> Iterator[None]:
+    if not shutil.which("podman"):
+        unable("there is no podman")
     try:
         execute(["sh", "-c", f"docker save {tiny_image()} | podman load"])
         run(*SOUND)
     except LabError as error:
-        pytest.skip(f"podman can't run a container here: {error}")
+        unable(f"podman can't run a container here: {error}")
     yield
     execute(["podman", "rm", "--force", NAME])
 

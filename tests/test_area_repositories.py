@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.repositories import parse_borg, parse_pgbackrest, parse_restic
+from readygate.areas.backups.repositories import parse_borg, parse_pgbackrest, parse_restic
 from readygate.drills import postgres
 from readygate.errors import CouldNotLook
 from tests.holding import held

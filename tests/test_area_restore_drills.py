@@ -19,9 +19,9 @@ import pytest
 from pydantic import ValidationError
 
 from readygate.areas import FACTS
-from readygate.areas.backups import Backup, observe_artifacts
-from readygate.areas.fetching import fetch
-from readygate.areas.restore_drills import Drill, drill_now
+from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.fetching import fetch
+from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import postgres, records
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts

@@ -17,11 +17,11 @@ import testinfra
 from pydantic import ValidationError
 
 from readygate.areas.asking import ask, run
-from readygate.areas.proc import parse_meminfo, parse_processes, parse_space
-from readygate.areas.resources import ActualMemory, parse_disk
-from readygate.areas.servers import Server
-from readygate.areas.services import parse_service
-from readygate.areas.software import parse_package
+from readygate.areas.servers.proc import parse_meminfo, parse_processes, parse_space
+from readygate.areas.servers.resources import ActualMemory, parse_disk
+from readygate.areas.servers.server import Server
+from readygate.areas.servers.services import parse_service
+from readygate.areas.servers.software import parse_package
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
 from tests.holding import LOCAL

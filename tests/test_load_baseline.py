@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from readygate.areas.load import Load
-from readygate.areas.load_run import LoadRun, observe_comparison
+from readygate.areas.load.plan import Load
+from readygate.areas.load.run import LoadRun, observe_comparison
 from readygate.errors import CouldNotLook
 from readygate.load.baseline import Baseline, compare
 from readygate.load.outcome import Outcome

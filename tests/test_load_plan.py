@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.load import PRODUCTION, Load
+from readygate.areas.load.plan import PRODUCTION, Load
 from readygate.errors import InventoryError, Mistake
 from readygate.inventory import load
 from readygate.load.intent import intent

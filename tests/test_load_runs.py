@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.load import Load
-from readygate.areas.load_run import LoadRun, observe_run, observe_watched
+from readygate.areas.load.plan import Load
+from readygate.areas.load.run import LoadRun, observe_run, observe_watched
 from readygate.errors import CouldNotLook
 from readygate.load.histogram import quantile
 from readygate.load.outcome import Outcome

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from readygate.areas.load_watch import Sample, Watch, conclude_watched, parse_sample
+from readygate.areas.load.watch import Sample, Watch, conclude_watched, parse_sample
 from readygate.errors import CouldNotLook
 from readygate.load.outcome import Outcome
 from tests.holding import suite_functions

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.hardening import baseline, with_baseline
+from readygate.areas.servers.hardening import baseline, with_baseline
 from readygate.errors import InventoryError
 from readygate.inventory import load
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.files import parse_stat
-from readygate.areas.logs import LogLines, parse_rotation
+from readygate.areas.servers.files import parse_stat
+from readygate.areas.servers.logs import LogLines, parse_rotation
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.projects import let_others_in

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.cron import Crontabs, observe_cron_job, parse_cron_run, parse_crontabs
-from readygate.areas.schedules import cron_schedule
-from readygate.areas.servers import Server
-from readygate.areas.timers import ActualTimer, parse_timer
+from readygate.areas.servers.cron import Crontabs, observe_cron_job, parse_cron_run, parse_crontabs
+from readygate.areas.servers.schedules import cron_schedule
+from readygate.areas.servers.server import Server
+from readygate.areas.servers.timers import ActualTimer, parse_timer
 from readygate.errors import CouldNotLook, Mistake
 
 # What a schedule means.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import testinfra
 
-from readygate.areas.hardening import baseline
+from readygate.areas.servers.hardening import baseline
 from readygate.errors import CouldNotLook
 from tests.lab.docker import docker
 from tests.lab.host import Lab, Target

@@ -13,10 +13,10 @@ import pytest
 import testinfra
 from pydantic import ValidationError
 
-from readygate.areas.listening import observe_open_ports
-from readygate.areas.network import parse_routes
-from readygate.areas.proc import Socket, parse_socket_holders, parse_sockets
-from readygate.areas.servers import Server
+from readygate.areas.servers.listening import observe_open_ports
+from readygate.areas.servers.network import parse_routes
+from readygate.areas.servers.proc import Socket, parse_socket_holders, parse_sockets
+from readygate.areas.servers.server import Server
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.server_checks import held_on, here, reasons_on

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.cron import CronEntry
-from readygate.areas.files import Contents
-from readygate.areas.logs import LogLines
-from readygate.areas.secrets import SecretValue, names_a_secret
-from readygate.areas.servers import Server
-from readygate.areas.settings import parse_settings
+from readygate.areas.servers.cron import CronEntry
+from readygate.areas.servers.files import Contents
+from readygate.areas.servers.logs import LogLines
+from readygate.areas.servers.secrets import SecretValue, names_a_secret
+from readygate.areas.servers.server import Server
+from readygate.areas.servers.settings import parse_settings
 from readygate.errors import CouldNotLook
 from readygate.redaction import REDACTOR
 from readygate.spec import misnamed

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from readygate.areas.accounts import parse_sudoers
-from readygate.areas.clock import parse_clock
-from readygate.areas.kernel import observe_modules
-from readygate.areas.platform import parse_system
-from readygate.areas.resources import parse_mounts
-from readygate.areas.servers import Server
-from readygate.areas.services import parse_service
-from readygate.areas.sshd import parse_sshd
-from readygate.areas.updates import parse_reboot, parse_upgrade
+from readygate.areas.servers.accounts import parse_sudoers
+from readygate.areas.servers.clock import parse_clock
+from readygate.areas.servers.kernel import observe_modules
+from readygate.areas.servers.platform import parse_system
+from readygate.areas.servers.resources import parse_mounts
+from readygate.areas.servers.server import Server
+from readygate.areas.servers.services import parse_service
+from readygate.areas.servers.sshd import parse_sshd
+from readygate.areas.servers.updates import parse_reboot, parse_upgrade
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.server_checks import here, reasons_on

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.rate_limit import RateLimit
+from readygate.areas.sites.rate_limit import RateLimit
 from readygate.errors import CouldNotLook
 from tests.projects import Project
 from tests.web import failing, nginx, reply, web_server

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.metrics_text import metric_names
-from readygate.areas.sites import Site
+from readygate.areas.sites.metrics_text import metric_names
+from readygate.areas.sites.site import Site
 from readygate.errors import CouldNotLook
 from tests.web import Answer, failing, nginx, reply, self_signed, tls_context, web_server
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import ocsp
 from pydantic import ValidationError
 
-from readygate.areas.renewal import Renewal, longest_gap_s
-from readygate.areas.sites import Site
-from readygate.areas.tls_ports import TlsPort
+from readygate.areas.sites.site import Site
+from readygate.areas.tls.ports import TlsPort
+from readygate.areas.tls.renewal import Renewal, longest_gap_s
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.web import DAY, Signed, authority, failing, free_port, nginx, tls_context, web_server, write_chain

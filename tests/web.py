@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from readygate.areas import FACTS, SECTIONS
-from readygate.areas.sites import Site
+from readygate.areas.sites.site import Site
 from readygate.facts import Facts
 from readygate.inventory import server_of
 from readygate.spec import Leaf, leaves

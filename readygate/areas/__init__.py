@@ -1,6 +1,7 @@
 """The areas: what may be declared in each, and how the truth is observed.
 
-An area is one plain module that satisfies `Area`; to add one, write it and name it in `AREAS`.
+An area is a folder of plain modules. The one that satisfies `Area` says what may be declared; to add an area,
+write it and name it in `AREAS`.
 """
 
 from __future__ import annotations
@@ -8,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from readygate.areas import dns
+from readygate.areas.backups import backup
+from readygate.areas.containers import containers
+from readygate.areas.databases import database
+from readygate.areas.kubernetes import namespace
+from readygate.areas.load import plan
+from readygate.areas.monitoring import monitoring
+from readygate.areas.servers import server
+from readygate.areas.sites import exposure, http, site
+from readygate.areas.tls import ciphers, tls
 from readygate.spec import Spec
-
-from . import (
-    backups,
-    containers,
-    databases,
-    dns,
-    exposure,
-    http,
-    kubernetes,
-    load,
-    monitoring,
-    servers,
-    sites,
-    tls,
-    tls_ciphers,
-)
 
 
 class Area(Protocol):
@@ -41,18 +36,18 @@ class Area(Protocol):
 
 
 AREAS: tuple[Area, ...] = (
-    servers,
-    sites,
+    server,
+    site,
     exposure,
     tls,
-    tls_ciphers,
+    ciphers,
     http,
     dns,
-    backups,
-    load,
+    backup,
+    plan,
     containers,
-    kubernetes,
-    databases,
+    namespace,
+    database,
     monitoring,
 )
 

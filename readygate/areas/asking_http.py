@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, SecretStr
 
 from readygate.areas.asking import run
-from readygate.areas.http_fetch import Request, Response, fetch
-from readygate.areas.origin import PORTS, Origin, parse_site_url
+from readygate.areas.sites.fetch import Request, Response, fetch
+from readygate.areas.sites.origin import PORTS, Origin, parse_site_url
 from readygate.errors import CouldNotLook, Mistake
 
 Hosts = Callable[[str], Any]

@@ -15,8 +15,8 @@ import dns.resolver
 from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
-from readygate.areas.nodes import split_node
-from readygate.areas.origin import ascii_name, is_address
+from readygate.areas.sites.nodes import split_node
+from readygate.areas.sites.origin import ascii_name, is_address
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtMostDuration, Flag, Seconds, TextSet
 from readygate.results import Evidence

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from readygate.areas import SECTIONS
-from readygate.areas.load import forbidden
+from readygate.areas.load.plan import forbidden
 from readygate.errors import InventoryError, Mistake, Problem
 from readygate.inventory import source
 from readygate.inventory.compose import compose

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from readygate.areas import SECTIONS
-from readygate.areas.load_settings import TargetUrl
+from readygate.areas.load.settings import TargetUrl
 from readygate.expectation import AtMostDuration, Seconds
 from readygate.spec import Setting, Severity, Spec
 

@@ -51,10 +51,11 @@ class PrivateEngine:
 
 @contextmanager
 def private_engine(*flags: str) -> Iterator[PrivateEngine]:
-    """Start dockerd with these flags, and put a tiny image on it, as `shop/api:1.4.2`; LabError says why not."""
-    if os.geteuid():
-        raise LabError("a docker engine needs root")
-    for tool in ("dockerd", "docker", "ip", "setpriv"):
+    """Start dockerd with these flags, and put a tiny image on it, as `shop/api:1.4.2`; LabError says why not.
+
+    The lab has to be open, since the image comes from its engine.
+    """
+    for tool in ("dockerd", "ip", "setpriv"):
         if not shutil.which(tool):
             raise LabError(f"there is no {tool} on this machine")
     image = tiny_image()

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
 from tests.lab.docker import LabError
 from tests.lab.gate import open_lab
 from tests.lab.host import Lab, Target
+
+
+def unable(reason: str) -> NoReturn:
+    """Skip what can't be tried here, or fail it where it has to be."""
+    if os.environ.get("LAB_REQUIRED") == "1":
+        pytest.fail(f"LAB_REQUIRED=1, and {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +31,7 @@ def _open_lab() -> Iterator[tuple[Lab, Target]]:
         else:
             yield opened
             return
-    if os.environ.get("LAB_REQUIRED") == "1":
-        pytest.fail(f"LAB_REQUIRED=1, and {reason}", pytrace=False)
-    pytest.skip(reason)
+    unable(reason)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,8 @@ def tiny_image() -> str:
 
 def _bootstrap(tag: str) -> None:
     pipe = 'set -o pipefail; "$@" | docker import - "$0"'
-    execute(["bash", "-c", pipe, tag, *BOOTSTRAP, *_debian_sources()], timeout=600)
+    # Where it fails, mmdebstrap hangs up on its whole process group.
+    execute(["setsid", "--wait", "bash", "-c", pipe, tag, *BOOTSTRAP, *_debian_sources()], timeout=600)
 
 
 def _debian_sources() -> list[str]:
@@ -63,7 +64,7 @@ def _build(name: str, folder: Path, **arguments: str) -> str:
 
 
 def _exists(tag: str) -> bool:
-    return execute(["docker", "image", "inspect", tag], check=False).returncode == 0
+    return bool(docker("image", "ls", "--quiet", tag))
 
 
 def _digest(*parts: str) -> str:

@@ -1,0 +1,1 @@
+"""Backups: whether they are there, whole, kept, elsewhere, and can be restored."""

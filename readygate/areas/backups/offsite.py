@@ -1,0 +1,187 @@
+"""The copy of the backups elsewhere, in any store that rclone knows, looked at by the server's own rclone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from shlex import join, quote
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from readygate.areas.asking import ask
+from readygate.areas.backups.artifacts import Artifact
+from readygate.areas.servers.files import age_s
+from readygate.errors import CouldNotLook
+from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
+from readygate.results import Evidence
+from readygate.spec import Spec
+from readygate.units import show_size
+
+# As rclone says that a store, or a folder in it, isn't there.
+_ABSENT = ("directory not found", "NoSuchBucket", "object not found")
+_ENDED = re.compile(r"^exit \d+$", re.MULTILINE)
+
+
+class Offsite(Spec):
+    """A copy of the backups in another place."""
+
+    area: ClassVar[str] = "offsite"
+    noun: ClassVar[str] = "offsite"
+
+    rclone: str = Field(description="A setting: where the copies are, as rclone writes it, e.g. b2:shop-backups/db.")
+    config: str | None = Field(
+        None, description="A setting: rclone's configuration on the server, if not its usual one."
+    )
+    command: str = Field(
+        "rclone", description="A setting: how rclone is called there, e.g. docker exec backup rclone."
+    )
+    within: Seconds = Field(120.0, description="A setting: how long the store may take to answer.")
+
+    rpo: AtMostDuration | None = Field(None, description="How old the newest copy may be.")
+    count: AtLeastCount | None = Field(None, description="How many copies there must be.")
+    same: Flag | None = Field(None, description="Whether the newest backup is there, with the same size and digest.")
+    versioned: Flag | None = Field(None, description="Whether the bucket keeps what is overwritten or deleted.")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One file in the store; `changed_at` is in seconds since 1970, `hashes` are by their kind."""
+
+    path: str
+    size: int
+    changed_at: int
+    hashes: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What of the backups is in the store, the newest first."""
+
+    found: tuple[Copy, ...]
+    asked_at: int
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
+
+    @property
+    def age_s(self) -> int | None:
+        return age_s(self.found[0].changed_at, self.asked_at) if self.found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sameness:
+    """Whether the newest backup and its copy are the same bytes."""
+
+    same: bool
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def observe_copies(host: Any, backup: Any, offsite: Offsite) -> Copies:
+    """All copies whose names fit the backup's own. CouldNotLook: the store can't be listed."""
+    script = (
+        f"date +%s; {_rclone(offsite, 'lsjson', '--recursive', '--files-only', '--hash')} {quote(offsite.rclone)}"
+    )
+    answer = _ask(host, backup, offsite, f'{script} || echo "exit $?" >&2')
+    asked_at, _, listing = answer.text.partition("\n")
+    if any(each in answer.errors for each in _ABSENT):
+        return Copies((), int(asked_at), (Evidence(f"rclone lsjson {offsite.rclone}", "there is nothing there"),))
+    if _ENDED.search(answer.errors):  # it may have listed a part of what is there
+        raise CouldNotLook(
+            f"{offsite.rclone} can't be listed: {_complaint(answer.errors)}", mend="try `rclone lsf` there by hand"
+        )
+    found = parse_copies(listing, PurePosixPath(backup.path).name)
+    told = "\n".join(f"{show_size(each.size)} {each.path}" for each in found[:10]) or "nothing that fits"
+    return Copies(found, int(asked_at), (Evidence(f"rclone lsjson {offsite.rclone}", told),))
+
+
+def parse_copies(listing: str, pattern: str) -> tuple[Copy, ...]:
+    """Read what `rclone lsjson --hash` prints, as far as the names fit the pattern."""
+    entries = json.loads(listing)
+    copies = [
+        Copy(
+            each["Path"],
+            each["Size"],
+            int(datetime.fromisoformat(each["ModTime"].replace("Z", "+00:00")).timestamp()),
+            each.get("Hashes") or {},
+        )
+        for each in entries
+        if PurePosixPath(each["Name"]).match(pattern)
+    ]
+    return tuple(sorted(copies, key=lambda each: (each.changed_at, each.path), reverse=True))
+
+
+def observe_sameness(host: Any, backup: Any, offsite: Offsite, artifacts: Any, copies: Copies) -> Sameness:
+    """Whether the newest backup is there as it is here. CouldNotLook: the store tells no digest to compare."""
+    newest: Artifact | None = artifacts.newest
+    if newest is None:
+        return Sameness(False, f"there is no file at {backup.path}")
+    name = PurePosixPath(newest.path).name
+    copy = next((each for each in copies.found if each.name == name), None)
+    if copy is None:
+        return Sameness(False, f"{name} is not at {offsite.rclone}")
+    if copy.size != newest.size:
+        return Sameness(False, f"{copy.path} has {copy.size} bytes there, and {newest.size} here")
+    kinds = [kind for kind, digest in sorted(copy.hashes.items()) if digest]
+    if not kinds:
+        raise CouldNotLook(
+            f"{offsite.rclone} tells no digest of {copy.path}, so only its size is known to be the same",
+            mend="upload it in one part, or use a store or a hasher remote that keeps digests",
+        )
+    kind = kinds[0]
+    here = ["lsjson", "--stat", "--hash", "--hash-type", kind]
+    local = json.loads(_ask(host, backup, offsite, f"{_rclone(offsite, *here)} {quote(newest.path)}").text)
+    ours = (local.get("Hashes") or {}).get(kind, "")
+    told = f"{kind} here {ours}, there {copy.hashes[kind]}"
+    same = ours == copy.hashes[kind]
+    reason = f"{copy.path} is the same there" if same else f"{copy.path} differs there: {told}"
+    return Sameness(same, reason, (Evidence(f"{kind} of {name}", told),))
+
+
+def observe_versioning(host: Any, backup: Any, offsite: Offsite) -> bool | None:
+    """Whether the bucket keeps old versions; None where there is no bucket. CouldNotLook: it can't be told so."""
+    # A path below the bucket has no versioning of its own.
+    remote, _, path = offsite.rclone.partition(":")
+    bucket = f"{remote}:{path.split('/')[0]}"
+    answer = _ask(
+        host, backup, offsite, f'{_rclone(offsite, "backend", "versioning")} {quote(bucket)} || echo "exit $?" >&2'
+    )
+    if any(each in answer.errors for each in _ABSENT):
+        return None
+    said = answer.text.strip().strip('"')
+    if said not in ("Enabled", "Suspended", "Unversioned"):
+        raise CouldNotLook(
+            f"{bucket} does not say whether it keeps versions: {_complaint(answer.errors)}", mend="look at the bucket"
+        )
+    return bool(said == "Enabled")
+
+
+def _complaint(errors: str) -> str:
+    lines = [line for line in errors.splitlines() if line.strip() and not _ENDED.match(line)]
+    return lines[-1].strip() if lines else "rclone did not say why"
+
+
+def _rclone(offsite: Offsite, *words: str) -> str:
+    config = ["--config", offsite.config] if offsite.config else []
+    return f"{offsite.command} {join([*words, *config, '--retries', '1', '--low-level-retries', '2'])}"
+
+
+def _ask(host: Any, backup: Any, offsite: Offsite, script: str) -> Any:
+    answer = ask(host, backup.on, script, within=offsite.within)
+    if "didn't find section in config file" in answer.errors:
+        raise CouldNotLook(
+            f"rclone on {backup.on} knows no remote called {offsite.rclone.partition(':')[0]}",
+            mend="declare `config`, or `sudo_user` for the server, by which it is known",
+        )
+    return answer

@@ -1,0 +1,198 @@
+"""Repositories of restic, borg and pgBackRest: what is in them, how old it is, and whether it can still be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from readygate.areas.asking import Answer, run
+from readygate.areas.servers.files import age_s
+from readygate.errors import CouldNotLook
+from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+
+class BackupRepository(Spec):
+    """A repository of backups that a tool of its own keeps, looked at by that tool on a server."""
+
+    area: ClassVar[str] = "backup_repository"
+    noun: ClassVar[str] = "backup_repository"
+
+    on: str = Field(description="A setting: the name of the server whose tool is asked.")
+    tool: Literal["restic", "borg", "pgbackrest"] = Field(description="A setting: restic, borg or pgbackrest.")
+    at: str = Field(description="A setting: where restic or borg has it, or the stanza of pgbackrest.")
+    settings: str | None = Field(
+        None, description="A setting: a file there with the tool's variables, or pgbackrest's configuration."
+    )
+    within: Seconds = Field(3600.0, description="A setting: how long reading all of it may take.")
+
+    rpo: AtMostDuration | None = Field(None, description="How old the newest backup in it may be.")
+    count: AtLeastCount | None = Field(None, description="How many backups there must be in it.")
+    whole: Flag | None = Field(None, description="Whether all of it can be read, and is what was written.")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """The moments of the backups in a repository, in seconds since 1970, the newest first."""
+
+    made_at: tuple[int, ...]
+    asked_at: int
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.made_at)
+
+    @property
+    def age_s(self) -> int | None:
+        return age_s(self.made_at[0], self.asked_at) if self.made_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wholeness:
+    """Whether the tool could read all of a repository."""
+
+    whole: bool
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def parse_restic(text: str) -> list[int]:
+    """The times of `restic snapshots --json`."""
+    return [int(datetime.fromisoformat(each["time"].replace("Z", "+00:00")).timestamp()) for each in json.loads(text)]
+
+
+def parse_borg(text: str) -> list[int]:
+    """The times of `borg list --json`, asked in UTC; a checkpoint is a backup that broke off."""
+    archives = (each for each in json.loads(text)["archives"] if ".checkpoint" not in each["name"])
+    return [int(datetime.fromisoformat(each["start"]).replace(tzinfo=UTC).timestamp()) for each in archives]
+
+
+def parse_pgbackrest(text: str) -> list[int]:
+    """The times of `pgbackrest info --output=json`; a backup that copied damaged pages counts for none."""
+    backups = (each for stanza in json.loads(text) for each in stanza["backup"])
+    return [each["timestamp"]["stop"] for each in backups if not each.get("error")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    """How a tool is asked, and understood; `{at}` and `{settings}` are filled in."""
+
+    listing: str
+    parse: Callable[[str], list[int]]
+    reading: str
+    fault_of: Callable[[Answer], str | None]
+
+
+def _fault_of_restic(answer: Answer) -> str | None:
+    if not answer.exit:
+        return None
+    if "repository contains errors" in answer.errors or "repository contains errors" in answer.text:
+        lines = [line for line in f"{answer.text}\n{answer.errors}".splitlines() if _tells_of_damage(line)]
+        return lines[0].strip() if lines else "restic says that it contains errors"
+    raise _unreadable("restic", answer)
+
+
+def _fault_of_borg(answer: Answer) -> str | None:
+    if not answer.exit:
+        return None
+    if answer.exit == 1 and "rror" in answer.errors and "ock" not in answer.errors.splitlines()[-1]:
+        lines = [line for line in answer.errors.splitlines() if _tells_of_damage(line)]
+        return lines[0].strip() if lines else answer.errors.splitlines()[-1].strip()
+    raise _unreadable("borg", answer)
+
+
+def _fault_of_pgbackrest(answer: Answer) -> str | None:
+    # It ends with 0 whatever it found, and prints nothing of a stanza that isn't there.
+    lines = [line.strip() for line in answer.text.splitlines()]
+    if answer.exit:
+        raise _unreadable("pgbackrest", answer)
+    if "status: ok" in lines and not any("status: invalid" in line for line in lines):
+        return None
+    return next((line for line in lines if "invalid" in line), None) or "pgbackrest does not say that it is ok"
+
+
+_TOOLS: Mapping[str, _Tool] = {
+    "restic": _Tool(
+        "restic --repo {at} --no-lock --no-cache snapshots --json",
+        parse_restic,
+        # Without --read-data a pack with other bytes in it goes unseen.
+        "restic --repo {at} --no-lock --no-cache check --read-data",
+        _fault_of_restic,
+    ),
+    "borg": _Tool("borg list --bypass-lock --json {at}", parse_borg, "borg check {at}", _fault_of_borg),
+    "pgbackrest": _Tool(
+        "pgbackrest {settings} --stanza={at} --log-level-file=off info --output=json",
+        parse_pgbackrest,
+        "pgbackrest {settings} --stanza={at} --log-level-file=off verify --output=text --verbose",
+        _fault_of_pgbackrest,
+    ),
+}
+
+# borg keeps what it knows of repositories in the home of who asks; ours goes into a folder that goes away.
+_BORG = """\
+BORG_BASE_DIR=$(mktemp -d); trap 'rm -rf "$BORG_BASE_DIR"' EXIT
+export BORG_BASE_DIR TZ=UTC BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_RELOCATED_REPO_ACCESS_IS_OK=yes
+"""
+
+
+def observe_snapshots(host: Any, backup_repository: BackupRepository) -> Snapshots:
+    """What backups are in it. CouldNotLook: the tool can't open it."""
+    tool = _TOOLS[backup_repository.tool]
+    answer = _run(host, backup_repository, f"date +%s; {_filled(tool.listing, backup_repository)}")
+    asked_at, _, listing = answer.text.partition("\n")
+    if answer.exit:
+        raise _unreadable(backup_repository.tool, answer)
+    try:
+        made_at = tuple(sorted(tool.parse(listing), reverse=True))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CouldNotLook(f"what {backup_repository.tool} lists can't be understood: {error}") from error
+    newest = f"; the newest is of {datetime.fromtimestamp(made_at[0], UTC):%Y-%m-%d %H:%M} UTC" if made_at else ""
+    evidence = Evidence(_filled(tool.listing, backup_repository), f"{len(made_at)} backups{newest}")
+    return Snapshots(made_at, int(asked_at), (evidence,))
+
+
+def observe_wholeness(host: Any, backup_repository: BackupRepository) -> Wholeness:
+    """Whether all of it can be read, by the tool's own check. CouldNotLook: the tool can't open it."""
+    tool = _TOOLS[backup_repository.tool]
+    asked = _filled(tool.reading, backup_repository)
+    fault = tool.fault_of(_run(host, backup_repository, asked))
+    reason = f"{backup_repository.at} can be read to its end" if fault is None else f"{backup_repository.at}: {fault}"
+    return Wholeness(fault is None, reason, (Evidence(asked, reason),))
+
+
+def _filled(command: str, repository: BackupRepository) -> str:
+    config = f"--config={quote(repository.settings)}" if repository.settings else ""
+    return command.format(at=quote(repository.at), settings=config)
+
+
+def _run(host: Any, repository: BackupRepository, script: str) -> Answer:
+    variables = ""
+    if repository.settings and repository.tool != "pgbackrest":
+        variables = f"set -a; . {quote(repository.settings)} || exit 1; set +a\n"
+    home = _BORG if repository.tool == "borg" else ""
+    return run(host, repository.on, f"export LC_ALL=C\n{variables}{home}{script}", within=repository.within)
+
+
+def _tells_of_damage(line: str) -> bool:
+    return any(word in line.lower() for word in ("error", "damaged", "does not match", "mismatch", "missing"))
+
+
+def _unreadable(tool: str, answer: Answer) -> CouldNotLook:
+    lines = [line.strip() for line in f"{answer.text}\n{answer.errors}".splitlines() if line.strip()]
+    return CouldNotLook(
+        f"{tool} can't open the repository: {lines[-1] if lines else f'exit {answer.exit}'}",
+        mend="declare `settings` with its variables, and `sudo` or `sudo_user` for who may read it",
+    )
+
+
+SECTIONS: Mapping[str, type[Spec]] = {"backup_repositories": BackupRepository}
+
+FACTS: Mapping[str, Callable[..., Any]] = {"snapshots": observe_snapshots, "wholeness": observe_wholeness}

@@ -1,0 +1,248 @@
+"""What a restore of the newest backup may be declared to show, and the drill that shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from readygate.announcing import announce
+from readygate.areas.backups.artifacts import Artifact
+from readygate.areas.backups.fetching import fetch
+from readygate.drills import records
+from readygate.drills.live import count_live_rows
+from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
+from readygate.drills.records import Record
+from readygate.drills.restore import restore
+from readygate.drills.scratch import Limits, Scratch, free_room, scratch, user_name
+from readygate.expectation import (
+    AtLeastCount,
+    AtMostDuration,
+    AtMostPercent,
+    Bytes,
+    Expectation,
+    Json,
+    Seconds,
+    TextSet,
+)
+from readygate.results import Evidence
+from readygate.spec import Spec
+from readygate.units import readable_size, show_duration, show_size
+
+
+class LiveDatabase(Spec):
+    """The live PostgreSQL that a restored copy is held against; it is only read."""
+
+    area: ClassVar[str] = "drill"
+    noun: ClassVar[str] = "live_database"
+
+    url: SecretStr = Field(description="A setting: its postgresql:// URL, as ${A_VARIABLE}.")
+    rows: AtMostPercent | None = Field(None, description="By how much the rows of any table may differ.")
+
+
+class RestoreDrill(Spec):
+    """A restore of the newest backup into a server that Readygate starts for it, and removes again."""
+
+    area: ClassVar[str] = "drill"
+    noun: ClassVar[str] = "restore_drill"
+
+    into: Literal["scratch"] = Field(
+        description="A setting: `scratch`, a server of its own on the machine that runs this."
+    )
+    decrypt: str | None = Field(
+        None, description="A setting: the command here that decrypts its input, e.g. age -d -i backup.key."
+    )
+    database: str | None = Field(None, description="A setting: which database to ask, where the dump holds several.")
+    within: Seconds = Field(3600.0, description="A setting: how long the drill may take.")
+    disk: Bytes | None = Field(
+        None, description="A setting: how much disk it may use; left out, most of what is free."
+    )
+    memory: Bytes = Field(2 * 1024**3, description="A setting: how much memory each of its processes may use.")
+
+    every: AtMostDuration | None = Field(None, description="How old the last drill that restored may be.")
+    rto: AtMostDuration | None = Field(None, description="How long fetching and restoring may take together.")
+    expect: dict[str, Json] | None = Field(
+        None, description="What the restored data answer: to a query, or by table how many rows it has."
+    )
+    newest: dict[str, AtMostDuration] | None = Field(
+        None, description="How old the moment may be that a query gives, such as that of the newest order."
+    )
+    tables: AtLeastCount | None = Field(None, description="How many tables there must be.")
+    constraints: AtLeastCount | None = Field(None, description="How many constraints there must be.")
+    indexes: AtLeastCount | None = Field(None, description="How many indexes there must be.")
+    extensions: TextSet | None = Field(None, description="Which extensions PostgreSQL must have.")
+    live: LiveDatabase | None = Field(None, description="The live database that it is held against.")
+
+    @property
+    def questions(self) -> Questions:
+        return Questions(tuple(self.expect or ()), tuple(self.newest or ()), self.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """How the last drill went; where it did not restore, `reason` says why and there is nothing else."""
+
+    reason: str
+    record: Record | None = None
+    age_s: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def took_s(self) -> float | None:
+        return self.record.took_s if self.record else None
+
+    @property
+    def _restored(self) -> Restored:
+        return self.record.restored if self.record else Restored("")
+
+    @property
+    def tables(self) -> int | None:
+        return len(self._restored.rows) if self._restored.rows is not None else None
+
+    @property
+    def constraints(self) -> int | None:
+        return self._restored.constraints
+
+    @property
+    def indexes(self) -> int | None:
+        return self._restored.indexes
+
+    @property
+    def extensions(self) -> tuple[str, ...] | None:
+        return self._restored.extensions
+
+    @property
+    def differs_percent(self) -> float | None:
+        """How far the table is from its live one that is furthest."""
+        differs = self.record.differs if self.record else None
+        return max(differs.values(), default=0.0) if differs is not None else None
+
+    @property
+    def furthest(self) -> str:
+        """Which table that is, in words."""
+        differs = self.record.differs if self.record else None
+        if not differs:
+            return self.reason
+        table = max(differs, key=lambda each: differs[each])
+        return f"{table} differs by {differs[table]:.1f}%; {self.reason}"
+
+    def answer(self, question: str) -> object:
+        return self._restored.values.get(question)
+
+    def newest_age_s(self, moment: str) -> float | None:
+        return self._restored.ages.get(moment)
+
+
+def what_it_does(backup: Any, drill: RestoreDrill) -> str:
+    """What a drill will do, for whoever has to allow it."""
+    room = show_size(drill.disk) if drill.disk else "most of what is free"
+    compared = "; the rows of the live database are counted" if drill.live else ""
+    return (
+        f"the newest of {backup.path} is copied from {backup.on} into a scratch folder on this machine, restored "
+        f"there by {user_name()} into a server without a network, asked, and removed: at most "
+        f"{show_duration(drill.within)}, {room} of disk, {show_size(drill.memory)} of memory a process{compared}"
+    )
+
+
+def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts: Any) -> Drill:
+    """The last drill, where it is not due again and all that it showed still holds; else a new one."""
+    record = records.read(backup.name)
+    asked = _asked(restore_drill)
+    if record and record.asked == asked and restore_drill.every is not None:
+        kept = _drill_of(record, artifacts.asked_at, "recorded")
+        if _holds(kept, restore_drill):
+            return kept
+    announce(f"drill {backup.name}: {what_it_does(backup, restore_drill)}")
+    return drill_now(host, backup, restore_drill, artifacts)
+
+
+def drill_now(
+    host: Any, backup: Any, drill: RestoreDrill, artifacts: Any, tell: Callable[[str], object] = lambda step: None
+) -> Drill:
+    """Restore the newest artifact, and keep a record of it where that succeeds. `tell` hears of each step."""
+    newest: Artifact | None = artifacts.newest
+    if newest is None:
+        return Drill(f"there is no file at {backup.path}")
+    room = drill.disk or free_room()
+    with scratch(Limits(drill.within, room, drill.memory), tell) as place:
+        packed = place.folder / "artifact"
+        try:
+            with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {backup.on}"):
+                digest = fetch(host, backup.on, newest, packed, within=place.left_s)
+            packed.chmod(0o644)  # the folder around it is closed to others
+            restored = restore(place, packed, drill.questions, decrypt=drill.decrypt)
+            took_s = sum(took for name, took in place.steps if name != ASKING)
+        except NotRestorable as fault:
+            return Drill(
+                f"{newest.shown} can't be restored: {fault}", evidence=(_evidence(place, backup, drill, str(fault)),)
+            )
+        differs = _differing(drill, restored, place)
+        record = Record(
+            backup=backup.name,
+            artifact=newest.shown,
+            digest=digest,
+            asked=_asked(drill),
+            at=int(time.time()),
+            took_s=round(took_s, 3),
+            steps=tuple((name, round(took, 3)) for name, took in place.steps),
+            restored=restored,
+            differs=differs,
+        )
+        records.write(record)
+        shown = _drill_of(record, record.at, "now")
+        return Drill(shown.reason, record, 0.0, (_evidence(place, backup, drill, shown.reason),))
+
+
+def _drill_of(record: Record, now: int, when: str) -> Drill:
+    age_s = max(0.0, float(now - record.at))
+    done = "restored now" if when == "now" else f"restored {show_duration(round(age_s))} ago"
+    steps = ", ".join(f"{name} {took:.1f}s" for name, took in record.steps)
+    reason = f"{record.artifact} was {done} into {record.restored.server} in {record.took_s:.1f}s: {steps}"
+    told = f"{reason}\nsha256 {record.digest}"
+    return Drill(reason, record, age_s, (Evidence(f"the last drill of {record.backup}", told),))
+
+
+def _evidence(place: Scratch, backup: Any, drill: RestoreDrill, came: str) -> Evidence:
+    reach = "without a network" if place.is_offline else "on a unix socket only"
+    return Evidence(f"restore drill, {reach}: {what_it_does(backup, drill)}", came)
+
+
+def _differing(drill: RestoreDrill, restored: Restored, place: Scratch) -> Mapping[str, float] | None:
+    """By table, how many percent the restored rows are from the live ones."""
+    if drill.live is None:
+        return None
+    with place.step("count the rows of the live database"):
+        alive = count_live_rows(drill.live.url.get_secret_value(), within=min(300.0, place.left_s))
+    rows = restored.rows or {}
+    return {table: 100 * abs(rows.get(table, 0) - count) / max(count, 1) for table, count in alive.items()} | {
+        table: 100.0 for table in alive if table not in rows
+    }
+
+
+def _asked(drill: RestoreDrill) -> str:
+    questions = drill.questions
+    return records.digest_of(questions.values, questions.moments, questions.database, drill.live is not None)
+
+
+def _holds(kept: Drill, drill: RestoreDrill) -> bool:
+    """Whether nothing that is declared would fail by what was recorded: a drill that failed is done again."""
+    return all(expectation.judge(actual) for expectation, actual in judged(kept, drill))
+
+
+def judged(seen: Drill, drill: RestoreDrill) -> list[tuple[Expectation, object]]:
+    """Every expectation of a drill, beside what was observed for it."""
+    alone: list[tuple[Expectation | None, object]] = [
+        (drill.every, seen.age_s),
+        (drill.rto, seen.took_s),
+        (drill.tables, seen.tables),
+        (drill.constraints, seen.constraints),
+        (drill.indexes, seen.indexes),
+        (drill.extensions, seen.extensions),
+        (drill.live.rows if drill.live else None, seen.differs_percent),
+        *((each, seen.answer(question)) for question, each in (drill.expect or {}).items()),
+        *((each, seen.newest_age_s(moment)) for moment, each in (drill.newest or {}).items()),
+    ]
+    return [(expectation, actual) for expectation, actual in alone if expectation is not None]

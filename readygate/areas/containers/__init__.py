@@ -1,0 +1,1 @@
+"""Containers by docker or podman, in compose or on their own."""

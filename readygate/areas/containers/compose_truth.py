@@ -1,0 +1,131 @@
+"""Where the containers of a project are not what its compose files say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from readygate.areas.containers.actual import ActualContainer, Mounted
+from readygate.areas.containers.compose_file import ComposePort, ComposeService, ComposeVolume
+from readygate.areas.containers.engine import OnEngine
+from readygate.units import plain, show_size
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """The services that don't run, and each point in which one that is there is not as its file says."""
+
+    missing: tuple[str, ...]
+    found: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        return "; ".join(self.found)
+
+
+def compare(project: str, services: Iterable[ComposeService], on_engine: OnEngine) -> Differences:
+    """Compare the containers of a project with its services; what the files leave open is not compared."""
+    missing, found = [], []
+    for service in services:
+        replicas = on_engine.of_service(project, service.name)
+        running = sum(each.running for each in replicas)
+        if not running and service.replicas:
+            missing.append(service.name)
+            continue
+        if running != service.replicas and "replicas" not in service.ignoring:
+            found.append(f"{service.name}: {running} replicas, not {service.replicas}")
+        told = (
+            f"{service.name}: {difference}"
+            for each in replicas
+            for aspect, difference in _differences(service, each)
+            if aspect not in service.ignoring
+        )
+        found += dict.fromkeys(told)
+    return Differences(tuple(missing), tuple(found))
+
+
+def _differences(service: ComposeService, actual: ActualContainer) -> Iterator[tuple[str, str]]:
+    """The aspect and the difference, which never has the value of a variable in it."""
+
+    def unless_same(aspect: str, is_: object, should_be: object) -> Iterator[tuple[str, str]]:
+        if is_ != should_be:
+            yield aspect, f"{aspect.replace('_', ' ')} is {_shown(is_)}, not {_shown(should_be)}"
+
+    if service.image is not None:
+        yield from unless_same("image", actual.image, service.image)
+    yield from unless_same("restart", actual.restart, service.restart)
+    yield from unless_same("memory", _size(actual.memory), _size(service.memory))
+    # Docker sets the reservation to the limit where only the limit is given.
+    if service.memory_reservation is not None:
+        yield from unless_same(
+            "memory_reservation", _size(actual.memory_reservation), _size(service.memory_reservation)
+        )
+    yield from unless_same("cpus", actual.cpus, service.cpus)
+    if service.pids is not None:
+        yield from unless_same("pids", actual.pids, service.pids)
+    if service.user is not None:
+        root = service.user.partition(":")[0] in ("", "0", "root")
+        yield from unless_same("user", actual.user, "root" if root else service.user)
+    yield from unless_same("privileged", actual.privileged, service.privileged)
+    yield from unless_same("read_only", actual.read_only, service.read_only)
+    added, dropped = actual.added_capabilities, actual.dropped_capabilities
+    if (added, dropped) != (service.added_capabilities, service.dropped_capabilities):
+        yield "capabilities", "its capabilities are not those of the file"
+    for name, value in service.environment.items():
+        if name not in actual.environment:
+            yield "environment", f"variable {name} is not set"
+        elif value is None and not actual.environment[name]:
+            yield "environment", f"variable {name} is empty"
+        elif value is not None and actual.environment[name] != value:
+            yield "environment", f"variable {name} is not what the file says"
+    yield from (("ports", each) for each in _ports(service.ports, actual.published or frozenset()))
+    for path, volume in service.volumes.items():
+        yield from (("volumes", each) for each in _volumes(path, volume, actual.mounts.get(path)))
+    for path, mounted in actual.mounts.items():
+        # Volumes that nobody asked for come from the image; folders of the server don't.
+        if mounted.type == "bind" and path not in service.volumes:
+            yield "volumes", f"{mounted.source} is mounted at {path}, and not in the file"
+
+
+def _size(size: int | None) -> str | None:
+    return None if size is None else show_size(size)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "unlimited"
+        case bool():
+            return str(value).lower()
+        case float():
+            return plain(value)
+        case _:
+            return str(value)
+
+
+def _ports(wanted: frozenset[ComposePort], published: frozenset[str]) -> Iterator[str]:
+    left = set(published)
+    for port in sorted(wanted, key=str):
+        fits = (each for each in sorted(left) if _fits(port, each))
+        if (match := next(fits, None)) is None:
+            yield f"port {port.address}:{port.outer or ''}:{port.inner} is not published"
+        else:
+            left.remove(match)
+    for each in sorted(left):
+        yield f"port {each} is published, and not in the file"
+
+
+def _fits(port: ComposePort, published: str) -> bool:
+    address, outer, inner = published.rsplit(":", 2)
+    return (address.strip("[]"), inner) == (port.address, port.inner) and port.outer in (None, outer)
+
+
+def _volumes(path: str, volume: ComposeVolume, mounted: Mounted | None) -> Iterator[str]:
+    if mounted is None:
+        yield f"nothing is mounted at {path}"
+        return
+    if mounted.writable != volume.writable:
+        yield f"{path} is {'writable' if mounted.writable else 'read-only'}"
+    same = mounted.source.endswith(volume.source) if volume.is_relative else mounted.source == volume.source
+    if volume.source and not same:
+        yield f"{path} comes from {mounted.source}, not {volume.source}"

@@ -1,0 +1,1 @@
+"""Databases as they run: PostgreSQL, MySQL, Redis, and what stands before them."""

@@ -1,0 +1,1 @@
+"""What watches over production, and must itself be watched."""

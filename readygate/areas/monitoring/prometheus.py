@@ -1,0 +1,270 @@
+"""What a Prometheus may be declared to see: targets, series, and alerts that can really fire."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from readygate.areas.asking_http import Api, ApiUrl, Hosts, api
+from readygate.areas.monitoring.promql import conditions_of
+from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import (
+    AtLeastCount,
+    AtLeastDuration,
+    AtLeastVersion,
+    AtMostCount,
+    AtMostDuration,
+    Flag,
+    Number,
+    Text,
+)
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+if TYPE_CHECKING:
+    from readygate.areas.monitoring.monitoring import Monitoring
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+
+
+def an_expression(text: str) -> str:
+    """An expression of PromQL; raises Mistake."""
+    if not text.strip():
+        raise Mistake("an empty expression measures nothing", 'write e.g. "sum(rate(http_requests_total[5m]))"')
+    return text
+
+
+Expression = Annotated[str, AfterValidator(an_expression)]
+
+
+class Rule(Spec):
+    """An alert, by the name that Prometheus has it under."""
+
+    area: ClassVar[str] = "alert"
+    noun: ClassVar[str] = "alert"
+
+    exists: Flag | None = Field(None, description="Whether Prometheus has loaded an alert of this name.")
+    healthy: Flag | None = Field(None, description="Whether its last evaluation worked.")
+    can_fire: Flag | None = Field(None, description="Whether what it measures is there, so that it could ever fire.")
+    ratio: Flag | None = Field(None, description="Whether it compares a share, one thing divided by another.")
+    threshold: Number | None = Field(None, description="The number that it compares with.")
+    held_for: AtMostDuration | None = Field(None, description="How long it must hold before it fires.")
+    labels: dict[str, Text] | None = Field(None, description="By name: the labels that it adds, such as severity.")
+    firing: Flag | None = Field(None, description="Whether it fires at this moment.")
+
+
+class Prometheus(Spec):
+    """A Prometheus, as its own API tells."""
+
+    area: ClassVar[str] = "prometheus"
+    noun: ClassVar[str] = "prometheus"
+
+    url: ApiUrl = Field(description="A setting: its URL, e.g. http://prometheus:9090.")
+    headers: dict[str, SecretStr] | None = Field(None, description="A setting: headers that let one in.")
+    ca: str | None = Field(None, description="A setting: path of a private CA bundle.")
+
+    ready: Flag | None = Field(None, description="Whether it says that it is ready.")
+    version: AtLeastVersion | None = Field(None, description="Its version.")
+    config_loaded: Flag | None = Field(None, description="Whether the last reload of its configuration worked.")
+    up: dict[str, AtLeastCount] | None = Field(None, description="By job: how many of its targets are up.")
+    down: AtMostCount | None = Field(None, description="How many targets are down or not asked yet, in all jobs.")
+    scrape_interval: AtMostDuration | None = Field(None, description="How often the slowest target is asked.")
+    retention: AtLeastDuration | None = Field(None, description="How long it keeps samples, by time.")
+    alertmanagers: AtLeastCount | None = Field(None, description="How many Alertmanagers it sends alerts to.")
+    series: dict[Expression, AtLeastCount] | None = Field(
+        None, description="By selector, such as http_requests_total: how many series there are."
+    )
+    queries: dict[Expression, Number] | None = Field(None, description="By expression: the one number that it gives.")
+    rules: dict[str, Rule] | None = Field(None, description="Alerts by name.")
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusState:
+    """What it says of itself, and of those that it looks at."""
+
+    version: str | None
+    config_loaded: bool
+    retention_s: float | None
+    targets: Sequence[Mapping[str, Any]]
+    alertmanagers: int
+    evidence: tuple[Evidence, ...] = ()
+
+    def up(self, job: str) -> int:
+        return sum(each["health"] == "up" for each in self.targets if each["labels"].get("job") == job)
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """Those that are not up, each with its job and why."""
+        return tuple(
+            f"{each['labels'].get('job')} {each['labels'].get('instance')} ({each['lastError'] or each['health']})"
+            for each in self.targets
+            if each["health"] != "up"
+        )
+
+    @property
+    def scrape_interval_s(self) -> float | None:
+        """None where it looks at nothing."""
+        return max((seconds_of(each["scrapeInterval"]) for each in self.targets), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ActualAlert:
+    """An alert as it is loaded; where there is none of this name, all is None."""
+
+    exists: bool
+    expression: str = ""
+    healthy: bool | None = None
+    held_for_s: float | None = None
+    firing: bool | None = None
+    labels: Mapping[str, str] | None = None
+    fault: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def threshold(self) -> float | None:
+        """CouldNotLook: it has several, or compares with something that is no number."""
+        if not self.exists:
+            return None
+        found = {each.threshold for each in conditions_of(self.expression) if each.limit}
+        if len(found) != 1 or None in found:
+            raise CouldNotLook(f"the alert does not compare with one number: {self.expression}", mend="look by eye")
+        return found.pop()
+
+    @property
+    def is_ratio(self) -> bool | None:
+        if not self.exists:
+            return None
+        return any(each.is_ratio for each in conditions_of(self.expression))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Whether what an alert measures is there; the reason names what is not."""
+
+    can_fire: bool | None
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+def prometheus_api(monitoring: Monitoring, prometheus: Prometheus, hosts: Hosts) -> Api:
+    """The way to it, which all questions share."""
+    return api("prometheus", prometheus.url, prometheus.headers, prometheus.ca, monitoring.on, hosts)
+
+
+def observe_prometheus_ready(prometheus_api: Api) -> bool:
+    return prometheus_api.get("/-/ready").status == 200
+
+
+def observe_prometheus(prometheus_api: Api) -> PrometheusState:
+    """Five questions about itself. CouldNotLook: it does not answer them."""
+    runtime = _data(prometheus_api, "/api/v1/status/runtimeinfo")
+    targets = _data(prometheus_api, "/api/v1/targets", state="active")["activeTargets"]
+    senders = _data(prometheus_api, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    up = sum(each["health"] == "up" for each in targets)
+    return PrometheusState(
+        version=_data(prometheus_api, "/api/v1/status/buildinfo").get("version"),
+        config_loaded=bool(runtime["reloadConfigSuccess"]),
+        retention_s=retention_of(runtime["storageRetention"]),
+        targets=targets,
+        alertmanagers=len(senders),
+        evidence=(Evidence(f"GET {prometheus_api.url}/api/v1/targets", f"{len(targets)} targets, {up} of them up"),),
+    )
+
+
+def observe_alert(prometheus_api: Api, alert: Rule) -> ActualAlert:
+    """The alert of this name, as it is loaded. CouldNotLook: several have the name."""
+    groups = _data(prometheus_api, "/api/v1/rules", type="alert")["groups"]
+    found = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    if not found:
+        names = sorted({rule["name"] for group in groups for rule in group["rules"]})
+        told = f"there is no alert {alert.name}; there are: {', '.join(names) or 'none'}"
+        return ActualAlert(False, fault=told, evidence=(Evidence(f"the alert {alert.name}", told),))
+    if len(found) > 1:
+        raise CouldNotLook(f"{len(found)} alerts are called {alert.name}", mend="give each a name of its own")
+    (rule,) = found
+    return ActualAlert(
+        exists=True,
+        expression=rule["query"],
+        healthy=rule["health"] == "ok",
+        held_for_s=rule["duration"],
+        firing=rule["state"] == "firing",
+        labels=rule["labels"],
+        fault=rule.get("lastError", ""),
+        evidence=(Evidence(f"the alert {alert.name}", f"{rule['query']}: {rule['state']}, {rule['health']}"),),
+    )
+
+
+def observe_measured(prometheus_api: Api, actual_alert: ActualAlert) -> Measured:
+    """Whether each thing that it compares has a series now: without one it is false for ever, and called healthy."""
+    if not actual_alert.exists:
+        return Measured(None, actual_alert.fault)
+    counts = {
+        each.measured: len(_samples(prometheus_api, each.measured))
+        for each in conditions_of(actual_alert.expression)
+        if not each.is_absence
+    }
+    told = "\n".join(f"{measured}: {count} series" for measured, count in counts.items())
+    evidence = (Evidence("what it measures", told),) if told else ()
+    if empty := [measured for measured, count in counts.items() if not count]:
+        return Measured(False, f"it can never fire: nothing is measured by {'; '.join(empty)}", evidence)
+    return Measured(True, evidence=evidence)
+
+
+def observe_series(prometheus_api: Api, key: str) -> int:
+    """How many series a selector finds."""
+    return len(_samples(prometheus_api, key))
+
+
+def observe_number(prometheus_api: Api, key: str) -> float | None:
+    """The one number that an expression gives; None without a sample. CouldNotLook: several, or no number."""
+    found = _samples(prometheus_api, key)
+    if len(found) > 1:
+        raise CouldNotLook(f"'{key}' gives {len(found)} numbers", mend="put sum(), max() or min() around it")
+    if found and not math.isfinite(found[0]):
+        mend = "see whether there is any traffic; 0 divided by 0 is no ratio"
+        raise CouldNotLook(f"'{key}' gives {found[0]}, which is no number", mend=mend)
+    return found[0] if found else None
+
+
+def _samples(prometheus: Api, expression: str) -> list[float]:
+    answer = _data(prometheus, "/api/v1/query", query=expression)
+    if answer["resultType"] == "scalar":
+        return [float(answer["result"][1])]
+    if answer["resultType"] != "vector":
+        raise CouldNotLook(f"'{expression}' gives a {answer['resultType']}", mend="ask for what is there now")
+    return [float(each["value"][1]) if "value" in each else 0.0 for each in answer["result"]]
+
+
+def _data(prometheus: Api, path: str, **query: str) -> Any:
+    answer = prometheus.get(path, query)
+    if answer.status in (400, 422) and "query" in query:
+        said = answer.parsed().get("error")
+        raise CouldNotLook(f"Prometheus can't evaluate '{query['query']}': {said}", mend="correct the expression")
+    return answer.json()["data"]
+
+
+def retention_of(told: str) -> float | None:
+    """Seconds, of what runtimeinfo says: `15d`, `30d or 10GiB`, or a size alone, which is no time."""
+    return next((seconds_of(part) for part in told.split(" or ") if _DURATION.match(part) and "B" not in part), None)
+
+
+def seconds_of(text: str) -> float:
+    """A duration as Prometheus writes it, e.g. 1h30m."""
+    return sum(int(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "prometheus_api": prometheus_api,
+    "prometheus_ready": observe_prometheus_ready,
+    "prometheus_state": observe_prometheus,
+    "actual_alert": observe_alert,
+    "measured": observe_measured,
+    "series_count": observe_series,
+    "query_number": observe_number,
+}

@@ -1,0 +1,1 @@
+"""Servers: what one may be declared to be, and how each part of it is observed."""

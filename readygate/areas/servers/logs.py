@@ -1,0 +1,178 @@
+"""Logs on a server: whether they are written, in which form, what they say, and whether they are rotated."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from readygate.areas.asking import ask
+from readygate.areas.servers.files import LOOK, AbsolutePath, Pattern, absolute, age_s
+from readygate.areas.servers.software import OneName
+from readygate.areas.servers.systemd import WHOLE_JOURNAL
+from readygate.expectation import AtLeastPercent, AtMostCount, AtMostDuration, Flag, TextSet
+from readygate.spec import Spec
+
+_MOST_READ = 4 * 1024 * 1024
+_LEVEL_KEYS = ("level", "levelname", "severity", "log.level", "lvl", "loglevel")
+# Python, Go, Java, syslog and nginx each have their own words for the same five.
+_LEVELS = {
+    "trace": "DEBUG", "debug": "DEBUG", "info": "INFO", "information": "INFO", "notice": "INFO",
+    "warn": "WARNING", "warning": "WARNING", "error": "ERROR", "err": "ERROR", "severe": "ERROR",
+    "critical": "CRITICAL", "crit": "CRITICAL", "fatal": "CRITICAL", "alert": "CRITICAL", "emerg": "CRITICAL",
+    "panic": "CRITICAL",
+}  # fmt: skip
+_BAD = ("ERROR", "CRITICAL")
+
+
+class Log(Spec):
+    """A log on a server: a file, or the journal of a unit; its last lines stand for it."""
+
+    area: ClassVar[str] = "log"
+    noun: ClassVar[str] = "log"
+
+    path: AbsolutePath | None = Field(None, description="A setting: its file, if the key is a name of your own.")
+    unit: OneName | None = Field(None, description="A setting: the unit of systemd whose journal it is, not a file.")
+    lines: int = Field(200, description="A setting: how many of its last lines are read.", ge=1, le=10_000)
+    age: AtMostDuration | None = Field(None, description="How long ago the last line was written.")
+    json_lines: AtLeastPercent | None = Field(None, description="How many of the lines are a JSON object.")
+    fields: TextSet | None = Field(None, description="The fields that every line has: {contains: [correlation_id]}.")
+    levels: TextSet | None = Field(None, description="The levels that occur: {lacks: [DEBUG]}.")
+    errors: AtMostCount | None = Field(None, description="How many of the lines are of level ERROR or CRITICAL.")
+    contains: dict[Pattern, Flag] | None = Field(
+        None, description="By regular expression: whether some line holds it. What is in the log is never shown."
+    )
+    rotated: AtMostDuration | None = Field(None, description="How long ago logrotate last rotated it.")
+
+    def refuse_name(self, name: str) -> None:
+        if self.path is None and self.unit is None:
+            absolute(name)
+
+    @property
+    def place(self) -> str:
+        return self.path or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """The last lines of a log; none where there is no log, of which nothing is known. No traceback shows them."""
+
+    lines: tuple[str, ...] = field(repr=False)
+
+    @property
+    def json_percent(self) -> float | None:
+        return 100 * len(list(self._objects())) / len(self.lines) if self.lines else None
+
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        """The fields that all lines have in common; a line that isn't JSON has none."""
+        objects = list(self._objects())
+        if not self.lines or len(objects) < len(self.lines):
+            return () if self.lines else None
+        return tuple(sorted(set.intersection(*(set(each) for each in objects))))
+
+    @property
+    def levels(self) -> tuple[str, ...] | None:
+        """The levels that occur, in capitals and by Python's names; None where no line tells one."""
+        return tuple(sorted(self._counts())) or None
+
+    @property
+    def errors(self) -> int | None:
+        counts = self._counts()
+        return sum(counts[level] for level in _BAD) if counts else None
+
+    def has(self, pattern: str) -> bool | None:
+        return any(re.search(pattern, line) for line in self.lines) if self.lines else None
+
+    def _objects(self) -> Iterator[dict[str, Any]]:
+        for line in self.lines:
+            if line.lstrip().startswith("{"):
+                try:
+                    value = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(value, dict):
+                    yield value
+
+    def _counts(self) -> Counter[str]:
+        found = (_level(line) for line in self.lines)
+        return Counter(level for level in found if level)
+
+
+def _level(line: str) -> str | None:
+    """The level of a line: that of its field, or else the first word in capitals or brackets that is one."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        named = next((value[key] for key in _LEVEL_KEYS if isinstance(value.get(key), str)), "")
+        return _LEVELS.get(named.lower(), named.upper() or None)
+    for found in re.finditer(r"\b([A-Z]{3,11})\b|\[([a-z]{3,11})\]|\blevel=\"?(\w+)", line):
+        word = next(group for group in found.groups() if group)
+        if word.lower() in _LEVELS:
+            return _LEVELS[word.lower()]
+    return None
+
+
+def observe_log_lines(host: Any, server: Spec, log: Log) -> LogLines:
+    """The last lines, at most 4 MiB of them."""
+    if log.unit:
+        script = f"{WHOLE_JOURNAL}journalctl --no-pager --output=cat --lines={log.lines} --unit={quote(log.unit)}"
+    else:
+        # Just after it was rotated a log is empty, and its last lines are in the one before.
+        script = f"""{LOOK}
+for log in {quote(log.place + ".1")} {quote(log.place)}; do
+    [ -z "$(look -L -c %f -- "$log")" ] || tail -n {log.lines} -- "$log"
+done | tail -n {log.lines}"""
+    answer = ask(host, server.name, f"{script} | tail -c {_MOST_READ}")
+    lines = answer.output.decode(errors="replace").splitlines()
+    return LogLines(tuple(line for line in lines if line.strip() and line != "-- No entries --"))
+
+
+def observe_log_age(host: Any, server: Spec, log: Log) -> int | None:
+    """Seconds since the log was last written; None where there is none."""
+    if log.unit:
+        last = f"journalctl --no-pager --quiet --output=short-unix --lines=1 --unit={quote(log.unit)}"
+        script = f"{WHOLE_JOURNAL}date +%s; {last} | cut -d . -f 1"
+    else:
+        script = f"{LOOK}date +%s; look -L -c %Y -- {quote(log.place)}"
+    now, *changed = ask(host, server.name, script).text.split()
+    return age_s(int(changed[0]), int(now)) if changed and changed[0].isdigit() else None
+
+
+def observe_log_rotation(host: Any, server: Spec, log: Log) -> float | None:
+    """Seconds since logrotate rotated the file, or first saw it, by its own record; None if it never did."""
+    script = """
+echo "$(date +%s) $(date +%z)"
+for state in /var/lib/logrotate/status /var/lib/logrotate/logrotate.status /var/lib/logrotate.status; do
+    [ ! -e $state ] || { cat $state; break; }
+done"""
+    return parse_rotation(ask(host, server.name, script).text, log.place)
+
+
+def parse_rotation(text: str, path: str) -> float | None:
+    """Read the time with its zone, and lines such as `"/var/log/app.log" 2026-11-21-6:25:1`."""
+    head, *lines = text.splitlines()
+    now, zone = head.split()
+    offset_s = (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
+    for line in lines:
+        found = re.fullmatch(r'"?(.*?)"? (\d+)-(\d+)-(\d+)(?:-(\d+):(\d+):(\d+))?', line)
+        if found and found[1] == path:
+            moment = datetime(*(int(part or 0) for part in found.groups()[1:]), tzinfo=UTC)  # type: ignore[misc,arg-type]
+            return max(0.0, float(now) - (moment.timestamp() - offset_s))
+    return None
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "log_lines": observe_log_lines,
+    "log_age": observe_log_age,
+    "log_rotation": observe_log_rotation,
+}

@@ -1,0 +1,1 @@
+"""Sites: what endpoints answer, what they refuse, and what they give away."""

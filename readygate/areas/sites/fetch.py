@@ -1,0 +1,300 @@
+"""Fetches one answer over HTTP, and never takes for true what an untrusted server says."""
+
+from __future__ import annotations
+
+import json
+import math
+import ssl
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
+from urllib3.exceptions import TimeoutError as TookTooLong
+
+from readygate import __version__
+from readygate.areas.sites.metrics_text import metric_names
+from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
+from readygate.areas.tls.trust import careful_client, describing_context, fault_of
+from readygate.errors import CouldNotLook, Mistake
+from readygate.results import Evidence
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+USER_AGENT = f"readygate/{__version__}"
+_MOST_HOPS = 10
+_MOST_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One complete answer; `elapsed_s` runs from opening the connection to the last byte, in seconds."""
+
+    url: str
+    status: int
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+    content: bytes = field(repr=False)
+    is_cut: bool
+    elapsed_s: float
+    samples_s: tuple[float, ...] = ()
+    attempts: int = 1
+    evidence: tuple[Evidence, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """The header's value or None; several of one name are joined (RFC 9110, section 5.3)."""
+        values = [value for each, value in self.fields if each.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+    @property
+    def text(self) -> str:
+        content_type = self.header("Content-Type") or ""
+        charset = content_type.lower().partition("charset=")[2].partition(";")[0].strip(' "')
+        try:
+            return self._whole().decode(charset or "utf-8", errors="replace")
+        except LookupError:
+            return self._whole().decode(errors="replace")
+
+    @property
+    def time_s(self) -> float:
+        self._whole()
+        return self.elapsed_s
+
+    def percentile_s(self, percent: int) -> float:
+        """The time that so many of 100 answers took at most, by the nearest rank."""
+        self._whole()
+        return self.samples_s[math.ceil(percent / 100 * len(self.samples_s)) - 1]
+
+    def cookie(self, name: str) -> tuple[str, ...] | None:
+        """The attributes of a cookie that is set, as RFC 6265 spells them; None where it isn't set."""
+        for header, value in self.fields:
+            first, *attributes = (part.strip() for part in value.split(";"))
+            if header.lower() == "set-cookie" and first.partition("=")[0] == name:
+                return tuple(_attribute(each) for each in attributes if each)
+        return None
+
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """The names in a text of Prometheus; None where it is none."""
+        return metric_names(self.text)
+
+    def value_at(self, path: str) -> Any:
+        """What the JSON body has at the dotted path, or None where it has nothing there or isn't JSON."""
+        try:
+            value = json.loads(self._whole())
+        except ValueError:
+            return None
+        for part in path.split("."):
+            match value:
+                case dict():
+                    value = value.get(part)
+                case list() if part.isdecimal() and int(part) < len(value):
+                    value = value[int(part)]
+                case _:
+                    return None
+        return value
+
+    def _whole(self) -> bytes:
+        if self.is_cut:
+            raise CouldNotLook(
+                f"the answer of {self.url} is longer than the {_MOST_BYTES // 1_000_000} MB that are read",
+                mend="declare an endpoint that answers less",
+            )
+        return self.content
+
+
+def _attribute(text: str) -> str:
+    name, equals, value = text.partition("=")
+    known = ("Secure", "HttpOnly", "SameSite", "Path", "Domain", "Max-Age", "Expires", "Partitioned")
+    spelt = next((each for each in known if each.lower() == name.strip().lower()), name.strip())
+    value = value.strip().capitalize() if spelt == "SameSite" else value.strip()
+    return f"{spelt}={value}" if equals else spelt
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked; `headers` and `body` go to the site itself, and nowhere that it redirects to.
+
+    Unless `is_public`, they may be secrets of the user's and are kept from a server without trust.
+    """
+
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    is_public: bool = False
+
+    @classmethod
+    def declared(cls, method: str, headers: Mapping[str, str], send_json: object) -> Request:
+        """A request as the inventory has it; None sends no body."""
+        if send_json is None:
+            return cls(method, tuple(headers.items()))
+        sent = {"Content-Type": "application/json", **headers}
+        return cls(method, tuple(sent.items()), json.dumps(send_json).encode())
+
+    @property
+    def carries_ours(self) -> bool:
+        return not self.is_public and bool(self.headers or self.body)
+
+
+def one_line(headers: dict[str, str]) -> dict[str, str]:
+    """The headers, where each is one line; a Mistake otherwise."""
+    for name, value in headers.items():
+        # The value may be a secret, so it isn't repeated here.
+        if not name or any(character in name + value for character in "\r\n"):
+            raise Mistake(f"the header {name!r} is not a single line", "write its name and value without line breaks")
+    return headers
+
+
+def fetch(origin: Origin, path: str, request: Request = Request(), *, follow_redirects: bool = False) -> Response:
+    """The answer on a new connection without cookies, credentials or proxies of this machine's user.
+
+    Raises CouldNotLook where there is none: unreachable, too slow, broken off, or from a server that can't be
+    trusted, unless a declared TLS check tells of that fault.
+    """
+    home, target = origin, origin.prefix + path
+    evidence: list[Evidence] = []
+    for _ in range(_MOST_HOPS):
+        response = _exchange(origin, target, request)
+        evidence += response.evidence
+        location = response.header("Location")
+        if not (follow_redirects and response.status in REDIRECTS and location):
+            return replace(response, evidence=tuple(evidence))
+        origin, target = _next_hop(home, urljoin(response.url, location))
+        if origin is not home:
+            request = Request(request.method)
+    raise CouldNotLook(
+        f"{home.url(path)} redirects more than {_MOST_HOPS} times",
+        mend="mend the loop, or declare the status of the redirect itself",
+    )
+
+
+def _exchange(origin: Origin, target: str, request: Request) -> Response:
+    """One request and its answer; trust that a TLS check tells of is not told of a second time here."""
+    try:
+        return _ask(origin, target, request, careful_client(origin.ca))
+    except SSLError as error:
+        refused = error.args[0] if error.args else None
+        if not isinstance(refused, ssl.SSLCertVerificationError):
+            raise CouldNotLook(
+                f"{origin.at} breaks the TLS handshake off: {error}",
+                cause=f"handshake:{origin.site}",
+                mend=f"see what `openssl s_client -connect {origin.at}` says",
+            ) from None
+    fault = fault_of(refused)
+    if fault not in origin.judged_faults:
+        raise CouldNotLook(
+            f"the certificate of {origin.netloc} can't be trusted ({fault}), so anybody may have answered",
+            cause=f"untrusted:{origin.site}",
+            mend="mend it, or declare `tls: {trusted: true, matches_host: true}` to have it judged",
+        )
+    if request.carries_ours:
+        raise CouldNotLook(
+            f"the certificate of {origin.netloc} can't be trusted ({fault}), so no headers or data are sent",
+            cause=f"untrusted:{origin.site}",
+            mend="mend the certificate",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureRequestWarning)
+        response = _ask(origin, target, request, describing_context())
+    note = Evidence(f"trust in {origin.netloc}", f"none ({fault}): read all the same, as the tls checks judge it")
+    return replace(response, evidence=(note, *response.evidence))
+
+
+def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext) -> Response:
+    headers = urllib3.HTTPHeaderDict({"Host": origin.netloc, "User-Agent": USER_AGENT, "Accept": "*/*"})
+    headers.update(dict(request.headers))
+    begun = time.monotonic()
+    try:
+        with _pool(origin, context) as pool:
+            answer = pool.request(
+                request.method,
+                target,
+                body=request.body,
+                headers=headers,
+                redirect=False,
+                preload_content=False,
+            )
+            content = _read(answer, deadline=begun + origin.timeout_s)
+    except SSLError:
+        raise
+    except (HTTPError, OSError) as error:
+        # Without its cause: urllib3's frames in a traceback would show the headers that were sent.
+        raise origin.unreachable(_root_of(error)) from None
+    elapsed_s = time.monotonic() - begun
+    url = replace(origin, prefix="").url(target)
+    length = f"{'more than ' if len(content) > _MOST_BYTES else ''}{min(len(content), _MOST_BYTES)} bytes"
+    kind = answer.headers.get("Content-Type", "no Content-Type")
+    return Response(
+        url=url,
+        status=answer.status,
+        fields=tuple(answer.headers.iteritems()),
+        content=content[:_MOST_BYTES],
+        is_cut=len(content) > _MOST_BYTES,
+        elapsed_s=elapsed_s,
+        evidence=(
+            Evidence(
+                f"{request.method} {url}",
+                f"{answer.status} {answer.reason or ''}, {kind}, {length} in {elapsed_s * 1000:.0f}ms",
+            ),
+        ),
+    )
+
+
+def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool:
+    """Connects to where `resolve` says, and speaks to the site by its own name."""
+    timeout = urllib3.Timeout(total=origin.timeout_s)
+    if origin.scheme == "http":
+        return urllib3.HTTPConnectionPool(origin.connect_to, origin.dialled, timeout=timeout, retries=False)
+    return urllib3.HTTPSConnectionPool(
+        origin.connect_to,
+        origin.dialled,
+        timeout=timeout,
+        retries=False,
+        ssl_context=context,
+        cert_reqs=context.verify_mode,
+        server_hostname=origin.host,
+    )
+
+
+def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """The body, or more than `_MOST_BYTES` of a longer one; a trickle doesn't outlast the deadline."""
+    content = b""
+    while chunk := answer.read1(65536):
+        content += chunk
+        if len(content) > _MOST_BYTES:
+            return content
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return content
+
+
+def _root_of(error: Exception) -> Exception:
+    """What the operating system said, beneath urllib3's wrapping."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return TimeoutError() if isinstance(error, TookTooLong) else error
+
+
+def _next_hop(home: Origin, url: str) -> tuple[Origin, str]:
+    """Where a redirect leads and what to ask there; only at home are the site's own faults known and judged."""
+    address, _, query = url.partition("#")[0].partition("?")
+    try:
+        parts = parse_site_url(address)
+    except Mistake as error:
+        raise CouldNotLook(f"{home.netloc} redirects to {url!r}, which can't be asked: {error.wrong}") from error
+    host, port = ascii_name(parts.hostname or ""), parts.port or PORTS[parts.scheme]
+    target = (parts.path or "/") + (f"?{query}" if query else "")
+    if (parts.scheme, host, port) == (home.scheme, home.host, home.port):
+        return home, target
+    elsewhere = Origin(
+        site=home.site,
+        scheme=parts.scheme,
+        host=host,
+        port=port,
+        connect_to=home.connect_to if host == home.host else host,
+        timeout_s=home.timeout_s,
+        ca=home.ca,
+    )
+    return elsewhere, target

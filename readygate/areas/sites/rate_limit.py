@@ -1,0 +1,227 @@
+"""A rate limit, proven by running into it: who is let through, what the rest is told, and when it is over."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from readygate.announcing import announce
+from readygate.areas.sites.fetch import Request, Response, fetch, one_line
+from readygate.areas.sites.origin import Origin
+from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import AtLeastCount, AtMostRate, Count, Flag, Seconds
+from readygate.results import Evidence
+from readygate.spec import Spec
+from readygate.units import parse_rate, show_duration
+
+_RATE = re.compile(r"(?:<=?\s*)?(\d+)\s*/\s*([a-z]+)")
+_LONGEST_WAIT = 90.0  # seconds until a limit has to let somebody in again, if that is to be seen
+_MOST_REQUESTS = 2000
+_BEYOND = 5  # requests beyond what may pass, and a tenth of that besides
+
+
+class RateLimit(Spec):
+    """A limit on how often one client may ask. Looking sends real requests, one after the other."""
+
+    area: ClassVar[str] = "rate_limit"
+    noun: ClassVar[str] = "rate_limit"
+
+    path: str = Field(description="A setting: what to ask, below the site's url.", pattern=r"^/\S*$")
+    rate: AtMostRate = Field(description="How much may pass in the long run, at most: 60/min, 5/h.")
+    burst: AtLeastCount | None = Field(
+        None,
+        description="How many requests beyond the first pass at once, at least; as `burst` of nginx with nodelay.",
+    )
+    answers: Count | None = Field(None, description="The status that whoever is beyond the limit gets, such as 429.")
+    retry_after: Flag | None = Field(None, description="Whether a refusal says in Retry-After when to come again.")
+    recovers: Flag | None = Field(None, description="Whether somebody who waited is let in again.")
+
+    method: Literal["GET", "HEAD", "POST"] = Field("GET", description="A setting: how it is asked.")
+    request_headers: Annotated[dict[str, str], AfterValidator(one_line)] = Field(
+        default_factory=dict, repr=False, description="A setting: headers to send."
+    )
+    send_json: Any = Field(None, repr=False, description="A setting: what to send as JSON, e.g. a wrong login.")
+    at_most: int | None = Field(
+        None, ge=2, le=_MOST_REQUESTS, description="A setting: how many requests may be sent in all."
+    )
+    within: Seconds = Field(30.0, description="A setting: for how long they may be sent.")
+
+    @property
+    def amount(self) -> int:
+        """How many may pass in `window_s`."""
+        return int(self._written[1])
+
+    @property
+    def window_s(self) -> float:
+        return 1 / parse_rate(f"1/{self._written[2]}")
+
+    @property
+    def at_once(self) -> int:
+        """How many may pass without a pause: the first and the burst, or all that a window allows."""
+        bound = re.search(r"\d+", self.burst.text) if self.burst else None
+        return 1 + int(bound[0]) if bound else self.amount
+
+    @property
+    def requests(self) -> int:
+        """How many are sent, at most."""
+        return self.at_most or self.at_once + _BEYOND + self.at_once // 10
+
+    @property
+    def pause_s(self) -> float:
+        """After how long at least one request has to pass again."""
+        return self.window_s / self.amount if self.burst else self.window_s
+
+    @property
+    def _written(self) -> re.Match[str]:
+        found = _RATE.fullmatch(self.rate.text.strip())
+        if not found or found[1] == "0":
+            raise Mistake(f"'{self.rate.text}' is not a limit that can be run into", "write e.g. rate: 60/min")
+        return found
+
+    @model_validator(mode="after")
+    def _can_be_run_into(self) -> Self:
+        if not self._written:
+            return self
+        needed = self.at_once + 1
+        if self.requests < needed:
+            raise Mistake(f"{self.requests} requests can't reach this limit", f"write at_most: {needed} or more")
+        if self.requests > _MOST_REQUESTS:
+            raise Mistake(
+                f"it takes {self.requests} requests to run into this limit, more than {_MOST_REQUESTS}",
+                "declare a path with a lower limit",
+            )
+        if self.recovers is not None and self.pause_s > _LONGEST_WAIT:
+            raise Mistake(
+                f"whether it recovers is known only after {show_duration(self.pause_s)}",
+                f"leave `recovers` out where that takes longer than {show_duration(_LONGEST_WAIT)}",
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What became of requests one after the other; `passed` of them before `refusal`, if there was one."""
+
+    limit: RateLimit
+    passed: int
+    elapsed_s: float
+    refusal: Response | None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """What was let through a second, beyond what may pass at once."""
+        if self.limit.burst:
+            return max(0, self.passed - self.limit.at_once) / max(self.elapsed_s, 0.001)
+        return self.passed / max(self.elapsed_s, self.limit.window_s)
+
+    @property
+    def beyond_the_first(self) -> int:
+        return self.passed - 1
+
+    @property
+    def refused_with(self) -> int | None:
+        return self.refusal.status if self.refusal else None
+
+    @property
+    def says_when(self) -> bool | None:
+        """Whether the refusal has a Retry-After that can be understood (RFC 9110, section 10.2.3)."""
+        return _retry_after(self.refusal) is not None if self.refusal else None
+
+    @property
+    def told(self) -> str:
+        return self.evidence[0].answered
+
+
+def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
+    """Ask as fast as one client can, until it is refused or has asked as often as it may.
+
+    CouldNotLook: it is refused from the first, fails for another reason, or is too slow to reach the limit.
+    """
+    request = _request(rate_limit)
+    asked = (
+        f"{rate_limit.method} {origin.url(rate_limit.path)} up to {rate_limit.requests} times "
+        f"in {show_duration(rate_limit.within)}"
+    )
+    announce(f"burst: {asked}")
+    begun = time.monotonic()
+    first = _first(origin, rate_limit, request)
+    passed, refusal = 1, None
+    while passed < rate_limit.requests and time.monotonic() - begun < rate_limit.within:
+        answer = fetch(origin, rate_limit.path, request)
+        if _is_refusal(answer, first):
+            refusal = answer
+            break
+        passed += 1
+    elapsed_s = time.monotonic() - begun
+    ending = f"then {refusal.status}" if refusal else "and none was refused"
+    told = f"{passed} passed with {first.status} in {elapsed_s:.1f}s, {ending}"
+    burst = Burst(rate_limit, passed, elapsed_s, refusal, (Evidence(asked, told),))
+    if refusal is None and burst.rate in rate_limit.rate:
+        raise CouldNotLook(
+            f"{told}, which is too few to run into {rate_limit.rate}",
+            cause=f"slow:{origin.site}:{rate_limit.path}",
+            mend="look from nearer to the site, or allow more with `at_most` and `within`",
+        )
+    return burst
+
+
+def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> bool | None:
+    """Whether a request passes after the pause that the refusal asked for, or else that the rate means.
+
+    Asked a second time after a whole window, as some limits count the refused requests, too.
+    """
+    if burst.refusal is None:
+        return None
+    asked_for = _retry_after(burst.refusal)
+    first_s = min(asked_for, rate_limit.pause_s) if asked_for else rate_limit.pause_s
+    request = _request(rate_limit)
+    for pause_s in (first_s, min(rate_limit.window_s, _LONGEST_WAIT)):
+        # A moment more, for clocks that count whole seconds.
+        time.sleep(pause_s + 0.2 + (1 if pause_s >= 2 else 0))
+        if fetch(origin, rate_limit.path, request).status != burst.refusal.status:
+            return True
+    return False
+
+
+def _request(limit: RateLimit) -> Request:
+    return Request.declared(limit.method, limit.request_headers, limit.send_json)
+
+
+def _first(origin: Origin, limit: RateLimit, request: Request) -> Response:
+    first = fetch(origin, limit.path, request)
+    is_refused = first.status == 429 or (limit.answers is not None and bool(limit.answers.judge(first.status)))
+    if is_refused or first.status >= 500:
+        reason = "the limit of an earlier run may not be over" if is_refused else "before there is any limit to see"
+        raise CouldNotLook(
+            f"the very first {limit.method} {origin.url(limit.path)} is answered {first.status}: {reason}",
+            cause=f"burst:{origin.site}:{limit.path}",
+            mend=f"try again after {show_duration(limit.window_s)}, or mend the path itself",
+        )
+    return first
+
+
+def _is_refusal(answer: Response, first: Response) -> bool:
+    return answer.status != first.status and answer.status >= 400
+
+
+def _retry_after(refusal: Response) -> float | None:
+    """Seconds until one may come again; None where that isn't said."""
+    value = (refusal.header("Retry-After") or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment.tzinfo else None
+
+
+FACTS: Mapping[str, Callable[..., Any]] = {"burst": observe_burst, "recovery": observe_recovery}

@@ -1,0 +1,86 @@
+"""A bare connection to a site, for what no HTTP client would send: a body that never comes, or an upgrade."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
+from email.parser import BytesParser
+
+from readygate.areas.sites.origin import Origin
+from readygate.areas.tls.trust import careful_client, describing_context, fault_of
+from readygate.errors import CouldNotLook
+
+_LONGEST_HEAD = 65536
+
+
+@contextmanager
+def connected(origin: Origin, *, carries_ours: bool = False) -> Iterator[socket.socket]:
+    """A connection to the site, through TLS if it has any; its trust is judged as `fetch` does it."""
+    if origin.scheme == "http":
+        with origin.connect() as plain:
+            yield plain
+        return
+    try:
+        secured = _secured(origin, careful_client(origin.ca))
+    except ssl.SSLCertVerificationError as error:
+        fault = fault_of(error)
+        if fault not in origin.judged_faults or carries_ours:
+            raise CouldNotLook(
+                f"the certificate of {origin.netloc} can't be trusted ({fault}), so anybody may have answered",
+                cause=f"untrusted:{origin.site}",
+                mend="mend the certificate",
+            ) from None
+        secured = _secured(origin, describing_context())
+    with secured:
+        yield secured
+
+
+def ask_head(
+    origin: Origin, method: str, path: str, headers: dict[str, str], *, patience_s: float, carries_ours: bool = False
+) -> tuple[int, Message] | None:
+    """Send the head of a request and read the head of the answer; None where none comes in this time.
+
+    A connection that is closed without a word is None as well.
+    """
+    lines = [f"{method} {origin.prefix}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    try:
+        with connected(origin, carries_ours=carries_ours) as line:
+            line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            line.settimeout(patience_s)
+            return _head(line)
+    except TimeoutError:
+        return None
+    except OSError as error:
+        raise origin.unreachable(error) from None
+
+
+def _secured(origin: Origin, context: ssl.SSLContext) -> ssl.SSLSocket:
+    plain = origin.connect()
+    try:
+        return context.wrap_socket(plain, server_hostname=origin.host)
+    except ssl.SSLCertVerificationError:
+        plain.close()
+        raise
+    except OSError as error:
+        plain.close()
+        raise CouldNotLook(
+            f"{origin.at} breaks the TLS handshake off: {error}",
+            cause=f"handshake:{origin.site}",
+        ) from None
+
+
+def _head(line: socket.socket) -> tuple[int, Message] | None:
+    held = b""
+    while b"\r\n\r\n" not in held:
+        chunk = line.recv(4096)
+        if not chunk or len(held) > _LONGEST_HEAD:
+            return None
+        held += chunk
+    status, _, fields = held.partition(b"\r\n\r\n")[0].partition(b"\r\n")
+    version, _, rest = status.partition(b" ")
+    if not version.startswith(b"HTTP/") or not rest[:3].isdigit():
+        return None
+    return int(rest[:3]), BytesParser().parsebytes(fields + b"\r\n\r\n", headersonly=True)

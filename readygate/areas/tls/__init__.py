@@ -1,0 +1,1 @@
+"""TLS: certificates, protocols, ciphers, and how a certificate is renewed."""

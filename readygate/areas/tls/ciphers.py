@@ -1,0 +1,190 @@
+"""What a server agrees to beyond the version: ciphers, who chooses among them, profiles, ALPN and stapling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from readygate.areas.sites.nodes import nodes_of
+from readygate.areas.sites.origin import Origin
+from readygate.areas.tls import hello as tls_hello
+from readygate.areas.tls.asking import exchange, handshake, say_hello
+from readygate.areas.tls.suites import PROFILES, SUITES, Profile, is_forward_secret
+from readygate.areas.tls.tls import Certificate, Protocols, observe_certificate
+from readygate.areas.tls.trust import describing_context
+from readygate.errors import CouldNotLook
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+_AT_A_TIME = 8
+_BEFORE_1_3 = tuple(version for version in tls_hello.NAMES.values() if version < tls_hello.Version.TLS_1_3)
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphers:
+    """The suites that are accepted below TLS 1.3; of a single one the server leaves no choice."""
+
+    accepted: tuple[str, ...]
+    server_chooses: bool
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def forward_secret(self) -> bool:
+        """TLS 1.3 has nothing else (RFC 8446, section 1.2)."""
+        return all(is_forward_secret(each) for each in self.accepted)
+
+    @property
+    def without_secrecy(self) -> str:
+        return ", ".join(each for each in self.accepted if not is_forward_secret(each))
+
+
+@dataclass(frozen=True, slots=True)
+class MetProfiles:
+    """The profiles of Mozilla's that are met, and why the others aren't."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SameCertificate:
+    """Whether all nodes show one certificate."""
+
+    yes: bool
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The protocol that both sides agreed on above TLS; None where the server chose none."""
+
+    protocol: str | None
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stapling:
+    """Whether the server staples an OCSP response."""
+
+    stapled: bool
+    evidence: tuple[Evidence, ...] = ()
+
+
+def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
+    """Offer all suites, take away what the server chose, and offer the rest, until it refuses."""
+    spoken = [version for version in _BEFORE_1_3 if _name(version) in protocols.accepted]
+    if not spoken:
+        return Ciphers((), True, (Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"),))
+    version, codes = spoken[-1], list(SUITES)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        shares = pool.map(lambda start: _accepted(origin, version, codes[start::_AT_A_TIME]), range(_AT_A_TIME))
+        found = {code for share in shares for code in share}
+    accepted = [code for code in codes if code in found]
+    told = ", ".join(SUITES[code] for code in accepted) or "none that we know"
+    chooses = _server_chooses(origin, version, accepted) if len(accepted) > 1 else True
+    return Ciphers(
+        tuple(SUITES[code] for code in accepted),
+        chooses,
+        (Evidence(f"{len(codes)} cipher suites of {_name(version)} offered to {origin.at}", told),),
+    )
+
+
+def observe_profiles(protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> MetProfiles:
+    """Compare with each profile; what is stricter than a profile meets it as well."""
+    wrong = {name: _beyond(profile, protocols, ciphers, certificate) for name, profile in PROFILES.items()}
+    reasons = [f"not {name}: {'; '.join(each)}" for name, each in wrong.items() if each]
+    return MetProfiles(tuple(name for name, each in wrong.items() if not each), " | ".join(reasons))
+
+
+def observe_alpn(origin: Origin) -> Agreed:
+    """Offer HTTP/2 and HTTP/1.1 (RFC 7301)."""
+    context = describing_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with handshake(origin, context) as connection:
+        protocol = connection.selected_alpn_protocol()
+    return Agreed(protocol, (Evidence(f"h2 and http/1.1 offered to {origin.at}", protocol or "none chosen"),))
+
+
+def observe_stapling(origin: Origin, protocols: Protocols) -> Stapling:
+    """Ask for an OCSP response in TLS 1.2, twice, as nginx fetches one only when it was asked for it.
+
+    CouldNotLook: the server speaks only TLS 1.3, where the response is encrypted.
+    """
+    version = tls_hello.Version.TLS_1_2
+    if _name(version) not in protocols.accepted:
+        raise CouldNotLook(
+            f"{origin.at} does not speak TLS 1.2, and in TLS 1.3 no stapled response can be seen without its keys",
+            mend="leave `stapled` out for this site",
+        )
+    hello = tls_hello.client_hello(version, origin.server_name, asks_status=True)
+    stapled = False
+    for pause_s in (0.2, 0.0):
+        stapled = exchange(origin, version, hello, tls_hello.is_stapled) or False
+        if stapled:
+            break
+        time.sleep(pause_s)
+    return Stapling(
+        stapled, (Evidence(f"status_request to {origin.at}", "stapled" if stapled else "nothing stapled"),)
+    )
+
+
+def observe_same_certificate(origin: Origin) -> SameCertificate:
+    """The certificate of every node. CouldNotLook: one of them can't be reached."""
+    shown = {node.at: observe_certificate(node) for node in nodes_of(origin)}
+    told = "; ".join(f"{at}: {each.fingerprint[:16]} until {each.not_after:%Y-%m-%d}" for at, each in shown.items())
+    same = len({each.fingerprint for each in shown.values()}) == 1
+    return SameCertificate(same, told, (Evidence(f"certificates of {len(shown)} nodes", told),))
+
+
+def _accepted(origin: Origin, version: tls_hello.Version, codes: Sequence[int]) -> list[int]:
+    rest, accepted = list(codes), []
+    while rest:
+        hello = say_hello(origin, version, rest)
+        if hello is None or hello.version != version:
+            break
+        if hello.cipher not in rest:
+            raise CouldNotLook(
+                f"{origin.at} chooses the cipher 0x{hello.cipher:04x}, which was not offered",
+                cause=f"handshake:{origin.site}",
+            )
+        accepted.append(hello.cipher)
+        rest.remove(hello.cipher)
+    return accepted
+
+
+def _server_chooses(origin: Origin, version: tls_hello.Version, accepted: Sequence[int]) -> bool:
+    there, back = (say_hello(origin, version, order) for order in (accepted, accepted[::-1]))
+    return there == back
+
+
+def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> list[str]:
+    """What the profile would not have."""
+    wrong = []
+    if versions := [each for each in protocols.accepted if each not in profile.protocols]:
+        wrong.append(f"accepts {', '.join(versions)}")
+    if suites := [each for each in ciphers.accepted if each not in profile.suites]:
+        wrong.append(f"accepts {', '.join(suites)}")
+    is_rsa = certificate.key_type == "RSA"
+    if is_rsa and (profile.rsa_bits is None or (certificate.key_bits or 0) < profile.rsa_bits):
+        wrong.append(f"its key is RSA of {certificate.key_bits} bits")
+    if (days := (certificate.not_after - certificate.not_before).days) > profile.days:
+        wrong.append(f"its certificate is valid for {days} days")
+    return wrong
+
+
+def _name(version: tls_hello.Version) -> str:
+    return next(name for name, each in tls_hello.NAMES.items() if each == version)
+
+
+SECTIONS: Mapping[str, type[Spec]] = {}
+FACTS: Mapping[str, Callable[..., Any]] = {
+    "ciphers": observe_ciphers,
+    "met_profiles": observe_profiles,
+    "agreed": observe_alpn,
+    "stapling": observe_stapling,
+    "same_certificate": observe_same_certificate,
+}

@@ -1,0 +1,342 @@
+"""What a site's TLS may be declared to be, and how its certificate and its protocols are observed."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from readygate.areas.mentioned import members
+from readygate.areas.sites.origin import Origin, ascii_name, is_address
+from readygate.areas.tls import hello as tls_hello
+from readygate.areas.tls import renewal
+from readygate.areas.tls.asking import chain, handshake, say_hello
+from readygate.areas.tls.renewal import DeployedCertificate, Renewal
+from readygate.areas.tls.suites import PROFILES, SUITES
+from readygate.areas.tls.trust import Fault, describing_context, fault_of, verifying_context
+from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import AtLeastCount, AtLeastDuration, Expectation, Flag, Text, TextSet
+from readygate.results import Evidence
+from readygate.spec import Spec
+
+
+def _as_member(raw: object) -> object:
+    """A profile is met or not: `intermediate` means that it is among those that are met."""
+    if isinstance(raw, Expectation):
+        return raw
+    if not isinstance(raw, str) or raw not in PROFILES:
+        raise Mistake(f"'{raw}' is not a profile of Mozilla's", f"write {', '.join(PROFILES)}")
+    return {"contains": [raw]}
+
+
+Profile = Annotated[TextSet, BeforeValidator(_as_member), WithJsonSchema({"enum": list(PROFILES)})]
+
+
+class Tls(Spec):
+    """The TLS of a site: its certificate, the trust in it, and the versions that are spoken."""
+
+    area: ClassVar[str] = "tls"
+    noun: ClassVar[str] = "tls"
+
+    renew_before: AtLeastDuration | None = Field(
+        None, description="How much lifetime the certificate must have left."
+    )
+    matches_host: Flag | None = Field(
+        None, description="Whether the certificate names the host of the site's own url."
+    )
+    covers: TextSet | None = Field(
+        None, description="Host names that the certificate must cover, by name or by wildcard."
+    )
+    trusted: Flag | None = Field(
+        None, description="Whether the chain verifies against the system's store, or against `ca`."
+    )
+    protocols: TextSet | None = Field(
+        None,
+        description="The versions that are accepted, and no others: SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3.",
+    )
+    key_bits: AtLeastCount | None = Field(
+        None, description="The strength of the certificate's key, in bits of an RSA key."
+    )
+    key_type: Text | None = Field(None, description="The kind of the certificate's key: RSA, ECDSA, Ed25519.")
+    signature: Text | None = Field(None, description="The hash that the certificate is signed with, e.g. sha256.")
+    ciphers: TextSet | None = Field(
+        None, description="The cipher suites of TLS 1.2 that are accepted, and no others, by OpenSSL's names."
+    )
+    forward_secrecy: Flag | None = Field(
+        None, description="Whether a key that is stolen later opens none of today's connections."
+    )
+    server_preference: Flag | None = Field(None, description="Whether the server chooses among the ciphers.")
+    profile: Profile | None = Field(
+        None, description="A profile of Mozilla's that is met, or a stricter one: modern, intermediate or old."
+    )
+    alpn: Text | None = Field(None, description="The protocol that is agreed on, when h2 and http/1.1 are offered.")
+    stapled: Flag | None = Field(None, description="Whether an OCSP response comes along with the certificate.")
+    same_on_every_node: Flag | None = Field(
+        None, description="Whether all of the site's `nodes` show the same certificate."
+    )
+    deployed: DeployedCertificate | None = Field(None, description="The file that the certificate is served from.")
+    renewal: Renewal | None = Field(None, description="How the certificate is renewed, as its server tells.")
+    issuer: Text | None = Field(
+        None, description="The organisation that issued the certificate, or else the issuer's common name."
+    )
+    ca: str | None = Field(None, description="A setting: the path of a PEM bundle to trust instead of the system's.")
+
+    @property
+    def names_to_cover(self) -> tuple[str, ...]:
+        """Every host name that stands in `covers`."""
+        return members(self.covers)
+
+    @property
+    def judged_faults(self) -> frozenset[Fault]:
+        """The faults that a check declared here is sure to tell of, so that nothing else need stumble over them.
+
+        `renew_before` is none: it sees the site's own certificate, and an intermediate may have expired.
+        """
+        of_host = {Fault.WRONG_HOST} if self.matches_host else set()
+        of_chain = set(Fault) - {Fault.WRONG_HOST} if self.trusted else set()
+        return frozenset(of_host | of_chain)
+
+    @model_validator(mode="after")
+    def _names_versions_that_exist(self) -> Self:
+        for version in members(self.protocols):
+            if version not in tls_hello.NAMES:
+                raise Mistake(f"'{version}' is not a version of TLS", f"write {', '.join(tls_hello.NAMES)}")
+        for cipher in members(self.ciphers):
+            if cipher not in SUITES.values():
+                close = get_close_matches(cipher, SUITES.values(), n=1) or ["ECDHE-RSA-AES128-GCM-SHA256"]
+                raise Mistake(
+                    f"'{cipher}' is no cipher suite of TLS 1.2", f"write it as OpenSSL does, e.g. {close[0]}"
+                )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate that a server showed, trusted or not.
+
+    `names` are its DNS names and addresses; its common name counts for nothing (RFC 6125, section 6.4.4).
+    """
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    key_bits: int | None
+    key_type: str
+    signature: str | None
+    fingerprint: str
+    seen_at: datetime
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def lifetime_left(self) -> timedelta:
+        return self.not_after - self.seen_at
+
+    def covers(self, host: str) -> bool:
+        """Whether the name or address is among the certificate's own; see RFC 6125, section 6.4."""
+        if is_address(host):
+            return any(_same_address(name, host) for name in self.names)
+        return any(_matches(name, ascii_name(host)) for name in self.names)
+
+    def covered(self, hosts: Iterable[str]) -> tuple[str, ...]:
+        """Those of the hosts that the certificate covers."""
+        return tuple(host for host in hosts if self.covers(host))
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whether a careful client trusts the chain, and why not; the host name is not looked at here."""
+
+    fault: Fault | None
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        return self.fault is None
+
+
+@dataclass(frozen=True, slots=True)
+class Protocols:
+    """The versions of TLS and SSL that a server accepts, from the oldest to the newest."""
+
+    accepted: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+
+def observe_certificate(origin: Origin) -> Certificate:
+    """The certificate as it is served, without a question whether it is to be trusted."""
+    with handshake(origin, describing_context()) as connection:
+        leaf = chain(origin, connection)[0]
+    names = _names(leaf)
+    told = (
+        f"{leaf.subject.rfc4514_string()} for {', '.join(names) or 'no name'}, "
+        f"valid from {_moment(leaf.not_valid_before_utc)} to {_moment(leaf.not_valid_after_utc)}, "
+        f"issued by {leaf.issuer.rfc4514_string()}"
+    )
+    return Certificate(
+        subject=leaf.subject.rfc4514_string(),
+        issuer=_organisation(leaf.issuer),
+        names=names,
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        key_bits=_rsa_bits(leaf.public_key()),
+        key_type=_key_type(leaf.public_key()),
+        signature=leaf.signature_hash_algorithm.name if leaf.signature_hash_algorithm else None,
+        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+        seen_at=datetime.now(UTC),
+        evidence=(Evidence(f"the certificate of {origin.url('/')}", told),),
+    )
+
+
+def observe_trust(origin: Origin) -> Trust:
+    """Let a careful client shake hands; where it refuses, look again at what the server sent and say why."""
+    context = verifying_context(origin.ca, names_too=False)
+    try:
+        with handshake(origin, context):
+            fault, reason = None, "the chain verifies"
+    except ssl.SSLCertVerificationError as error:
+        with handshake(origin, describing_context()) as connection:
+            fault, reason = _explain(error, chain(origin, connection))
+    store = origin.ca or "the system's store"
+    return Trust(fault, reason, (Evidence(f"verify the chain of {origin.url('/')} against {store}", reason),))
+
+
+def observe_protocols(origin: Origin) -> Protocols:
+    """Offer each version alone, all at the same time; none is taken for refused unless the server said so."""
+    with ThreadPoolExecutor(len(tls_hello.NAMES)) as pool:
+        answers = list(pool.map(lambda version: _accepts(origin, version), tls_hello.NAMES.values()))
+    accepted = tuple(name for name, yes in zip(tls_hello.NAMES, answers, strict=True) if yes)
+    if not accepted:
+        raise CouldNotLook(
+            f"{origin.at} accepts no version of TLS at all",
+            cause=f"handshake:{origin.site}",
+            mend=f"see with `openssl s_client -connect {origin.at}` what it answers",
+        )
+    verdicts = (
+        f"{name} {'accepted' if yes else 'refused'}" for name, yes in zip(tls_hello.NAMES, answers, strict=True)
+    )
+    return Protocols(
+        accepted, (Evidence(f"a ClientHello of each version to {origin.url('/')}", ", ".join(verdicts)),)
+    )
+
+
+def _accepts(origin: Origin, version: tls_hello.Version) -> bool:
+    hello = say_hello(origin, version)
+    return hello is not None and hello.version == version
+
+
+def _explain(error: ssl.SSLCertVerificationError, chain: tuple[x509.Certificate, ...]) -> tuple[Fault, str]:
+    fault, leaf = fault_of(error), chain[0]
+    issuer = chain[-1].issuer.rfc4514_string()
+    now = datetime.now(UTC)
+    # What is out of date needn't be the site's own certificate: an intermediate runs out as well.
+    late = next((each for each in chain if each.not_valid_after_utc < now), leaf)
+    early = next((each for each in chain if each.not_valid_before_utc > now), leaf)
+    match fault:
+        case Fault.EXPIRED:
+            return fault, f"{late.subject.rfc4514_string()} expired on {_moment(late.not_valid_after_utc)}"
+        case Fault.NOT_YET_VALID:
+            begins = _moment(early.not_valid_before_utc)
+            return fault, f"{early.subject.rfc4514_string()} is not yet valid, and begins on {begins}"
+        case Fault.UNKNOWN_ISSUER if len(chain) == 1 and _says_where_its_issuer_is(leaf):
+            return (
+                Fault.MISSING_INTERMEDIATE,
+                f"missing intermediate: the server doesn't send the certificate of {issuer}",
+            )
+        case Fault.UNKNOWN_ISSUER:
+            return fault, f"unknown issuer: {issuer} is not trusted here"
+        case Fault.SELF_SIGNED:
+            return fault, f"self-signed: {issuer} has signed itself"
+        case _:
+            return fault, f"{fault}: {error.verify_message}"
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def _says_where_its_issuer_is(leaf: x509.Certificate) -> bool:
+    """Public CAs say where the intermediate is found (RFC 5280, 4.2.2.1); a root has no need to."""
+    try:
+        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return False
+    return any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access)
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    hosts = names.get_values_for_type(x509.DNSName)
+    return (*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress)))
+
+
+def _matches(name: str, host: str) -> bool:
+    """A wildcard stands for one whole label, and only for the leftmost (RFC 6125, section 6.4.3)."""
+    name, host = name.lower().rstrip("."), host.rstrip(".")
+    if not name.startswith("*."):
+        return name == host
+    label, _, parent = host.partition(".")
+    return bool(label) and parent == name.removeprefix("*.") and "." in parent
+
+
+def _same_address(name: str, host: str) -> bool:
+    return is_address(name) and ipaddress.ip_address(name) == ipaddress.ip_address(host)
+
+
+def _organisation(issuer: x509.Name) -> str:
+    for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        for attribute in issuer.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return issuer.rfc4514_string()
+
+
+def _rsa_bits(key: object) -> int | None:
+    """The size of the RSA key that is as strong (NIST SP 800-57 part 1, table 2), where the kind is known."""
+    match key:
+        case rsa.RSAPublicKey() | dsa.DSAPublicKey():
+            return key.key_size
+        case ec.EllipticCurvePublicKey():
+            steps = {512: 15360, 384: 7680, 256: 3072, 224: 2048, 160: 1024}
+            return next((bits for size, bits in steps.items() if key.key_size >= size), key.key_size)
+        case ed25519.Ed25519PublicKey():
+            return 3072
+        case ed448.Ed448PublicKey():
+            return 7680
+        case _:
+            return None
+
+
+def _key_type(key: object) -> str:
+    names = {
+        rsa.RSAPublicKey: "RSA",
+        ec.EllipticCurvePublicKey: "ECDSA",
+        ed25519.Ed25519PublicKey: "Ed25519",
+        ed448.Ed448PublicKey: "Ed448",
+        dsa.DSAPublicKey: "DSA",
+    }
+    return next((name for kind, name in names.items() if isinstance(key, kind)), type(key).__name__)
+
+
+SECTIONS: Mapping[str, type[Spec]] = {}
+FACTS: Mapping[str, Callable[..., Any]] = {
+    "certificate": observe_certificate,
+    "trust": observe_trust,
+    "protocols": observe_protocols,
+    **renewal.FACTS,
+}
