@@ -1,0 +1,159 @@
+"""Every requirement of the five guides is named in the example of its system, at a line that a check verifies.
+
+An example names a requirement in a comment, `# ZE-27`, at the line of an expectation or right above it. So is a
+requirement of the pipeline named in a profile or a workflow of the example. A comment on anything else is a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from readygate.inventory import load
+from readygate.policy import Policy
+from tests.test_catalogue import marked
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+GUIDES = {
+    "printfarm": ("PF", 83),
+    "zakupai": ("ZA", 107),
+    "potter": ("PO", 111),
+    "thebot": ("TB", 169),
+    "zenzefi": ("ZE", 94),
+}
+BY_ATTESTATION = "attestation.every"
+ID = re.compile(r"\b[A-Z]{2}-\d+\b")
+RANGE = re.compile(r"\b([A-Z]{2})-(\d+) to [A-Z]{2}-(\d+)\b")
+
+# What no example declares yet, the second part for want of what looks into repositories. They only ever get shorter.
+UNDECLARED = """
+PF-01 PF-03 PF-04 PF-05 PF-06 PF-22 PF-23 PF-26 PF-29 PF-31 PF-33
+PF-34 PF-41 PF-42 PF-43 PF-44 PF-45 PF-53 PF-54 PF-55 PF-60 PF-62
+PF-64 PF-76 PF-77 PF-83
+ZA-45 ZA-65 ZA-66 ZA-67 ZA-68 ZA-69 ZA-78 ZA-79 ZA-85 ZA-90 ZA-102
+ZA-103
+PO-03 PO-04 PO-05 PO-10 PO-11 PO-19 PO-20 PO-21 PO-22 PO-23 PO-24
+PO-25 PO-37 PO-38 PO-45 PO-46 PO-47 PO-52 PO-53 PO-54 PO-57 PO-58
+PO-72 PO-73 PO-74 PO-79 PO-80 PO-84 PO-85 PO-100 PO-101 PO-103
+PO-104 PO-107 PO-109
+TB-06 TB-08 TB-09 TB-14 TB-22 TB-29 TB-30 TB-31 TB-32 TB-33 TB-45
+TB-65 TB-80 TB-81 TB-82 TB-83 TB-97 TB-98 TB-99 TB-100 TB-101
+TB-102 TB-105 TB-106 TB-107 TB-108 TB-110 TB-111 TB-112 TB-113
+TB-114 TB-115 TB-116 TB-122 TB-127 TB-129 TB-130 TB-132 TB-144
+TB-145 TB-149 TB-151 TB-152 TB-155 TB-157 TB-158 TB-159 TB-160
+TB-161 TB-162 TB-165 TB-167
+ZE-01 ZE-02 ZE-23 ZE-34 ZE-35 ZE-36 ZE-39 ZE-40 ZE-41 ZE-42 ZE-43
+ZE-44 ZE-45 ZE-48 ZE-71 ZE-72 ZE-75 ZE-90 ZE-92 ZE-93 ZE-94
+"""
+UNDECLARED_OF_REPOSITORIES = """
+PF-02 PF-07 PF-08 PF-09 PF-10 PF-11 PF-12 PF-13 PF-14 PF-15 PF-16
+PF-17 PF-18 PF-19 PF-20 PF-21 PF-24 PF-25 PF-27 PF-28 PF-30 PF-81
+PF-82
+ZA-01 ZA-47 ZA-48 ZA-49 ZA-50 ZA-51 ZA-52 ZA-53 ZA-56 ZA-57 ZA-58
+ZA-59 ZA-60 ZA-61 ZA-71 ZA-82
+PO-13 PO-14 PO-15 PO-59 PO-60 PO-86 PO-87 PO-88 PO-89 PO-92 PO-93
+PO-94 PO-98 PO-99 PO-102 PO-111
+TB-01 TB-02 TB-03 TB-04 TB-05 TB-07 TB-12 TB-25 TB-26 TB-27 TB-28
+TB-35 TB-36 TB-37 TB-38 TB-39 TB-40 TB-41 TB-42 TB-43 TB-44 TB-46
+TB-57 TB-58 TB-59 TB-60 TB-61 TB-62 TB-67 TB-68 TB-69 TB-70 TB-71
+TB-72 TB-109 TB-117 TB-119 TB-131 TB-133 TB-134 TB-135 TB-142
+TB-143 TB-146 TB-147 TB-148 TB-163 TB-166 TB-168 TB-169
+ZE-04 ZE-10 ZE-11 ZE-13 ZE-14 ZE-15 ZE-16 ZE-17 ZE-18 ZE-19 ZE-20
+ZE-21 ZE-73 ZE-74 ZE-78
+"""
+
+
+def requirements(system: str) -> set[str]:
+    guide, count = GUIDES[system]
+    return {f"{guide}-{number:02}" for number in range(1, count + 1)}
+
+
+def named(line: str) -> set[str]:
+    """The requirements that the comment of a line names."""
+    comment = (re.search(r"(?:^|\s)#(.*)", line) or [""])[0]
+    between = {
+        f"{guide}-{number:02}"
+        for guide, first, last in RANGE.findall(comment)
+        for number in range(int(first), int(last) + 1)
+    }
+    return between | set(ID.findall(comment))
+
+
+def declared_lines(system: str) -> set[tuple[Path, int]]:
+    """The lines of all expectations of an example, in whatever environment, that a shipped suite verifies."""
+    inventory = EXAMPLES / system / "inventory.yml"
+    verified = {*marked(), BY_ATTESTATION}
+    overlays = [path.read_text().partition("\nenvironments:\n")[2] for path in inventory.parent.glob("*.yml")]
+    environments = {name for text in overlays for name in re.findall(r"^  ([\w-]+):", text, re.MULTILINE)}
+    return {
+        (path, line)
+        for environment in (None, *environments)
+        for leaf in load(inventory, environment, {"VERSION": "1.0.0"}).leaves
+        if leaf.check in verified
+        for path in [Path(leaf.position.file).absolute()]
+        for line in block(path.read_text().splitlines(), leaf.position.line)
+    }
+
+
+def block(lines: list[str], first: int) -> Iterator[int]:
+    """A line, and those below that are indented deeper, as the items of a list are."""
+    yield first
+    for number in range(first + 1, len(lines) + 1):
+        if indent(lines[number - 1]) <= indent(lines[first - 1]):
+            return
+        yield number
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def places(system: str) -> Iterator[tuple[Path, int, set[str], bool]]:
+    """Every line of an example that names requirements, and whether an expectation stands there or right below."""
+    expectations = declared_lines(system)
+    for path in sorted((EXAMPLES / system).rglob("*.yml")):
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines, 1):
+            if not named(line):
+                continue
+            below = number
+            while below < len(lines) and lines[below - 1].lstrip().startswith("#"):
+                below += 1
+            asks = path.parent.name in ("reports", "workflows") and bool(lines[below - 1].partition("#")[0].strip())
+            yield path, number, named(line), asks or (path.absolute(), below) in expectations
+
+
+TRACES = {system: list(places(system)) for system in GUIDES}
+
+
+@pytest.mark.parametrize("system", GUIDES)
+def test_every_requirement_is_declared(system: str) -> None:
+    declared: dict[str, int] = defaultdict(int)
+    for _, _, ids, _ in TRACES[system]:
+        for each in ids:
+            declared[each] += 1
+    missing = requirements(system) - set(declared)
+    still = {*UNDECLARED.split(), *UNDECLARED_OF_REPOSITORIES.split()} & requirements(system)
+    assert sorted(missing - still) == [], "declare them in the example"
+    assert sorted(still - missing) == [], "take them off the list: they are declared"
+
+
+@pytest.mark.parametrize("system", GUIDES)
+def test_no_requirement_is_named_that_the_guide_does_not_have(system: str) -> None:
+    unknown = [f"{path.name}:{number} {each}" for path, number, ids, _ in TRACES[system] for each in ids]
+    assert [each for each in unknown if each.split()[1] not in requirements(system)] == []
+
+
+@pytest.mark.parametrize("system", GUIDES)
+def test_every_requirement_is_named_at_a_line_that_is_verified(system: str) -> None:
+    idle = [f"{path.parent.name}/{path.name}:{number}" for path, number, _, holds in TRACES[system] if not holds]
+    assert idle == [], "no check verifies these lines: name the requirement where it is expected"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/reports/*.yml")), ids=lambda path: path.stem)
+def test_a_profile_of_an_example_can_be_asked(path: Path) -> None:
+    assert Policy(path.parent.parent).profile(path.stem).question
