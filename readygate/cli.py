@@ -57,10 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_inventory(run)
     _add_out(run)
     run.add_argument("--shard", metavar="K/N", help="look only at part K of N; see `readygate merge`")
+    _add_target(run)
     run.add_argument("--wait", metavar="TIME", default="0s", help="look again until GO, for so long, e.g. 5m")
     run.usage = (
         "readygate run [PROFILE] [--inventory FILE] [--env ENV] [--out FOLDER]\n"
-        "                     [--shard K/N] [--wait TIME] [-- PYTEST_ARG ...]"
+        "                     [--target ENTRY=PLACE] [--shard K/N] [--wait TIME] [-- PYTEST_ARG ...]"
     )
 
     watch = _command(commands, "watch", _watch, "look again and again, as after a switch of traffic")
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tolerate", metavar="N", type=int, default=0, help="how many looks may be no GO (default: 0)"
     )
     _add_inventory(watch)
+    _add_target(watch)
     _add_out(watch)
 
     merge = _command(commands, "merge", _merge, "bring the results of several runs or shards to one verdict")
@@ -163,6 +165,11 @@ def _add_inventory_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inventory", type=Path, default=Path("inventory.yml"), help="default: inventory.yml")
 
 
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    explanation = "look for an entry elsewhere: sites.api=https://green.example.com, or sites.api=10.0.0.7:8443"
+    parser.add_argument("--target", metavar="ENTRY=PLACE", action="append", default=[], help=explanation)
+
+
 def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=Path.cwd(), help="folder of the inventory, reports/ and waivers.yml (default: .)"
@@ -174,31 +181,35 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from readygate.inventory.pointing import pointed_to
     from readygate.running import run
 
-    return run(
-        arguments.inventory,
-        arguments.env,
-        arguments.profile,
-        arguments.out,
-        extra=arguments.pytest_args,
-        shard=arguments.shard,
-        wait_s=_seconds(arguments.wait),
-    )
+    with pointed_to(arguments.target):
+        return run(
+            arguments.inventory,
+            arguments.env,
+            arguments.profile,
+            arguments.out,
+            extra=arguments.pytest_args,
+            shard=arguments.shard,
+            wait_s=_seconds(arguments.wait),
+        )
 
 
 def _watch(arguments: argparse.Namespace) -> int:
+    from readygate.inventory.pointing import pointed_to
     from readygate.running import watch
 
-    return watch(
-        arguments.inventory,
-        arguments.env,
-        arguments.profile,
-        arguments.out,
-        lasting_s=_seconds(arguments.lasting),
-        every_s=_seconds(arguments.every),
-        tolerate=arguments.tolerate,
-    )
+    with pointed_to(arguments.target):
+        return watch(
+            arguments.inventory,
+            arguments.env,
+            arguments.profile,
+            arguments.out,
+            lasting_s=_seconds(arguments.lasting),
+            every_s=_seconds(arguments.every),
+            tolerate=arguments.tolerate,
+        )
 
 
 def _seconds(text: str) -> float:

@@ -31,6 +31,7 @@ class Kept:
     run_id: str
     profile: str
     environment: str
+    pointed: tuple[str, ...]
     version: str
     commit: str
     started_at: datetime
@@ -73,7 +74,7 @@ class History:
                 yield _in_short(path)
 
     def last_green(self, run: Run) -> Run | None:
-        """The newest GO before this run with the same profile and environment."""
+        """The newest GO before this run with the same profile, environment and `--target`."""
         for path in reversed(self._paths()):
             with suppress(UsageError, KeyError, ValueError):
                 kept = _in_short(path)
@@ -82,7 +83,7 @@ class History:
         return None
 
     def latest(self, run: Run, most: int) -> tuple[Run, ...]:
-        """The newest runs before this one with the same profile and environment, the oldest of them first."""
+        """The newest runs before this one that asked the same, the oldest of them first."""
         found: list[Run] = []
         for path in reversed(self._paths()):
             with suppress(UsageError, KeyError, ValueError):
@@ -91,7 +92,7 @@ class History:
         return tuple(reversed(found))
 
     def last(self, run: Run) -> Kept | None:
-        """The newest run before this one with the same profile and environment, whatever its verdict."""
+        """The newest run before this one that asked the same, whatever its verdict."""
         earlier = [each for each in self.runs() if _is_earlier(each, run)]
         return earlier[-1] if earlier else None
 
@@ -109,7 +110,7 @@ class History:
         )
 
     def forget(self, run: Run, older_than_s: float, now: datetime) -> int:
-        """Delete older runs of the same profile and environment, but never the last green one; returns how many."""
+        """Delete older runs that asked the same, but never the last green one; returns how many."""
         green = self.last_green(run)
         old = [
             each
@@ -196,7 +197,9 @@ def _is_met(result: Result) -> bool:
 
 def _is_earlier(kept: Kept, run: Run) -> bool:
     """Whether it asked the same question before."""
-    asks_the_same = (kept.profile, kept.environment) == (run.profile, run.subject.environment)
+    subject = run.subject
+    question = (run.profile, subject.environment, subject.pointed)
+    asks_the_same = (kept.profile, kept.environment, kept.pointed) == question
     return asks_the_same and kept.started_at < datetime.fromisoformat(run.started_at)
 
 
@@ -210,6 +213,7 @@ def _in_short(path: Path) -> Kept:
         run_id=data["run_id"],
         profile=data["profile"],
         environment=subject["environment"],
+        pointed=tuple(subject.get("pointed", ())),
         version=subject["version"],
         commit=subject["commit"],
         started_at=datetime.fromisoformat(data["started_at"]),
@@ -228,6 +232,7 @@ def as_json(runs: Iterable[Kept]) -> str:
                 "started_at": each.started_at.isoformat(),
                 "profile": each.profile,
                 "environment": each.environment,
+                "pointed": each.pointed,
                 "version": each.version,
                 "commit": each.commit,
                 "word": each.word,

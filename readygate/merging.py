@@ -15,6 +15,8 @@ from readygate.spec import Leaf, Path
 from readygate.store import merge
 from readygate.units import show_duration
 
+_CALLED = {"images": "image", "pointed": "--target"}
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -96,9 +98,9 @@ def _wrong_with(run: Run, newest: Run, oldest_s: float, now: datetime) -> str:
     age_s = (now - datetime.fromisoformat(run.started_at)).total_seconds()
     if run.inventory_digest != newest.inventory_digest:
         return f"it is of another inventory ({run.inventory_digest[:12]}, not {newest.inventory_digest[:12]})"
-    for name in ("version", "commit", "images"):
+    for name in ("version", "commit", "images", "pointed"):
         if getattr(run.subject, name) != getattr(newest.subject, name):
-            return f"it is of another {name.removesuffix('s')}"
+            return f"it is of another {_CALLED.get(name, name)}"
     if timedelta(seconds=age_s) > timedelta(seconds=oldest_s):
         return f"it is older than the {show_duration(oldest_s)} that the profile allows"
     return ""

@@ -33,7 +33,7 @@ def message(run: Run, verdict: Verdict) -> tuple[str, str]:
     """The title and the text, redacted."""
     subject = run.subject
     what = " ".join(part for part in (subject.project, subject.version, subject.environment) if part)
-    lines = [one_line(verdict.sentence)]
+    lines = [one_line(verdict.sentence), *(f"looked for elsewhere: {each}" for each in subject.pointed)]
     for reason in verdict.reasons[:_MOST_REASONS]:
         owner = f" ({cut(one_line(reason.worst.owner), _LONGEST)})" if reason.worst and reason.worst.owner else ""
         lines.append(f"- {cut(one_line(reason.title), _LONGEST)}{owner}")

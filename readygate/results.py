@@ -97,13 +97,14 @@ class NotAsked:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was judged."""
+    """What was judged; `pointed` are the entries that were looked for elsewhere than the inventory says."""
 
     project: str
     environment: str = ""
     version: str = ""
     commit: str = ""
     images: tuple[str, ...] = ()
+    pointed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

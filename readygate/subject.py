@@ -37,6 +37,7 @@ def describe(
             version=release.version,
             commit=release.commit or _commit(os.environ, inventory.root),
             images=release.images,
+            pointed=inventory.pointed,
         ),
         profile=profile.name,
         state=state,

@@ -16,6 +16,7 @@ from readygate.errors import InventoryError, Mistake, Problem
 from readygate.inventory import source
 from readygate.inventory.compose import compose
 from readygate.inventory.model import Document, Head, Lifecycle, Release
+from readygate.inventory.pointing import TARGET, point
 from readygate.inventory.problems import problems_in
 from readygate.inventory.source import Places
 from readygate.inventory.variables import resolve
@@ -30,7 +31,8 @@ class Inventory:
     """One environment's inventory, complete and checked.
 
     `leaves` is every expectation in the order of the document; `data` holds what stands under `x-` keys;
-    `variables` are those that were provided for this run, such as free ports.
+    `variables` are those that were provided for this run, such as free ports; `pointed` are the entries that
+    are elsewhere in this run than the files say, as in `sites.api=https://green.example.com`.
     """
 
     project: str
@@ -44,6 +46,7 @@ class Inventory:
     files: tuple[SourceFile, ...]
     root: FilePath
     variables: Mapping[str, str] = field(default_factory=dict)
+    pointed: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -61,7 +64,8 @@ def load(path: FilePath, environment: str | None, environ: Mapping[str, str]) ->
     """
     composed = compose(path, environment)
     variables = provide(_asked_ports(source.to_data(composed.tree)), environ)
-    tree = resolve(composed.tree, {**environ, **variables}, REDACTOR)
+    pointed = tuple(environ.get(TARGET, "").split())
+    tree = resolve(point(composed.tree, pointed), {**environ, **variables}, REDACTOR)
     data = source.to_data(tree)
     places = source.positions(tree)
 
@@ -91,6 +95,7 @@ def load(path: FilePath, environment: str | None, environ: Mapping[str, str]) ->
         files=composed.files,
         root=path.resolve().parent,
         variables=variables,
+        pointed=pointed,
     )
 
 

@@ -32,13 +32,18 @@ def render_intoto(run: Run, verdict: Verdict) -> str | None:
         "predicateType": PREDICATE,
         "predicate": {
             "result": _RESULT[verdict.word],
-            "configuration": [{"name": "inventory", "digest": {"sha256": run.inventory_digest}}],
+            "configuration": [_inventory(run)],
             "passedTests": [each.id for each in verdict.results if _ending(each) == "passed"],
             "warnedTests": [each.id for each in verdict.results if _ending(each) == "warned"],
             "failedTests": [each.id for each in verdict.results if _ending(each) == "failed"],
         },
     }
     return json.dumps(statement, ensure_ascii=False, indent=1) + "\n"
+
+
+def _inventory(run: Run) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": "inventory", "digest": {"sha256": run.inventory_digest}}
+    return {**described, "annotations": {"pointed": list(run.subject.pointed)}} if run.subject.pointed else described
 
 
 def _subjects(run: Run) -> Iterator[dict[str, Any]]:

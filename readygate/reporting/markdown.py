@@ -77,6 +77,7 @@ def _subject(run: Run) -> Iterator[str]:
         ("version", subject.version),
         ("commit", subject.commit[:12]),
         ("environment", subject.environment),
+        ("looked for elsewhere", " ".join(subject.pointed)),
         ("profile", run.profile),
         ("inventory", run.inventory_digest[:12]),
         ("finished", run.finished_at),

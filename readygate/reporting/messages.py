@@ -65,6 +65,7 @@ _PAIRS: dict[str, tuple[str, str]] = {
     "verified": ("verified", "проверено"),
     "not_asked": ("not asked for by this profile", "этот профиль не спрашивает"),
     "shard": ("Part", "Часть"),
+    "pointed": ("Looked for elsewhere:", "Проверялось в другом месте:"),
     "margins": ("Tightest margins", "Самые малые запасы"),
     "limit": ("limit", "предел"),
     "changes": ("Since the last green run", "С последнего зелёного прогона"),

@@ -53,6 +53,8 @@ class _Page:
         room = self.width - len(verdict.word) - 2
         yield f"{self.paint(verdict.word, 'bold', _COLOURS[verdict.word])}  {cut(one_line(what), room)}"
         yield from self.wrapped(verdict.sentence)
+        for pointed in subject.pointed:
+            yield from self.wrapped(f"looked for elsewhere: {one_line(pointed)}")
 
     def section(
         self,

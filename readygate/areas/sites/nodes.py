@@ -6,11 +6,14 @@ import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from readygate.areas.sites.fetch import Response, fetch
 from readygate.areas.sites.http import Endpoint, request_of
 from readygate.areas.sites.origin import Origin
+from readygate.errors import Mistake
 from readygate.expectation import Expectation
 from readygate.results import Evidence
 
@@ -62,6 +65,15 @@ def is_node(text: str) -> bool:
     except ValueError:
         return False
     return bool(host) and not any(character.isspace() or character == "/" for character in host) and port != 0
+
+
+def _node(text: str) -> str:
+    if not is_node(text):
+        raise Mistake(f"'{text}' is not a node", "write e.g. 10.0.0.7, app-1:8443 or [2001:db8::7]:443")
+    return text
+
+
+Node = Annotated[str, AfterValidator(_node)]
 
 
 def split_node(node: str) -> tuple[str, int | None]:

@@ -60,6 +60,11 @@ class Origin:
         )
 
     @property
+    def is_at_home(self) -> bool:
+        """Whether the connection goes where the URL says."""
+        return self.connect_to == self.host and self.dialled == self.port
+
+    @property
     def server_name(self) -> str | None:
         """What SNI carries: never an address (RFC 6066, section 3)."""
         return None if is_address(self.host) else self.host

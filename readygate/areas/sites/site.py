@@ -15,7 +15,7 @@ from readygate.areas.sites import manners as http_manners
 from readygate.areas.sites.cors import Cors
 from readygate.areas.sites.fetch import REDIRECTS, Request, Response, fetch
 from readygate.areas.sites.http import Endpoint
-from readygate.areas.sites.nodes import is_node
+from readygate.areas.sites.nodes import Node, split_node
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
 from readygate.areas.sites.rate_limit import RateLimit
 from readygate.areas.tls.ports import TlsPort
@@ -44,14 +44,14 @@ class Site(Spec):
         description="A setting: where it answers, https://host[:port][/prefix] or http://..."
     )
     timeout: Seconds = Field(10.0, description="A setting: how long to wait for an answer, at most.")
-    resolve: str | None = Field(
-        None, description="A setting: the address to connect to, instead of asking DNS for the url's host."
+    resolve: Node | None = Field(
+        None, description="A setting: where to connect to, host[:port], instead of to the host of the url."
     )
     http_port: int = Field(80, ge=1, le=65535, description="A setting: where `redirects_http` asks.")
     redirects_http: Flag | None = Field(
         None, description="Whether http:// sends visitors on to https:// on the same host."
     )
-    nodes: tuple[str, ...] = Field(
+    nodes: tuple[Node, ...] = Field(
         (), description="A setting: its nodes behind the name, host[:port]; all that it resolves to unless set."
     )
     headers: dict[str, Text] = Field(default_factory=dict, description="Headers of the answer at the site's root.")
@@ -79,9 +79,6 @@ class Site(Spec):
         for path in members(self.hides):
             if not path.startswith("/") or any(character.isspace() for character in path):
                 raise Mistake(f"'{path}' is not a path", "begin it with a slash, e.g. /.git/config")
-        for node in self.nodes:
-            if not is_node(node):
-                raise Mistake(f"'{node}' is not a node", "write e.g. 10.0.0.7, app-1:8443 or [2001:db8::7]:443")
         return self
 
     @model_validator(mode="after")
@@ -117,13 +114,15 @@ def origin_of(site: Site | TlsPort) -> Origin:
         return site.origin
     parts = parse_site_url(site.url)
     host = ascii_name(parts.hostname or "")
+    connect_to, port_at = split_node(site.resolve) if site.resolve else (host, None)
     return Origin(
         site=site.name,
         scheme=parts.scheme,
         host=host,
         port=parts.port or PORTS[parts.scheme],
         prefix=parts.path.rstrip("/"),
-        connect_to=site.resolve or host,
+        connect_to=connect_to,
+        port_at=port_at,
         timeout_s=site.timeout,
         ca=site.tls.ca if site.tls else None,
         judged_faults=site.tls.judged_faults if site.tls else frozenset(),

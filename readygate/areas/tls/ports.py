@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, field_validator
 
-from readygate.areas.sites.nodes import is_node, split_node
+from readygate.areas.sites.nodes import Node, is_node, split_node
 from readygate.areas.sites.origin import Origin, ascii_name
 from readygate.areas.tls.starttls import StartTls
 from readygate.areas.tls.tls import Tls
@@ -26,10 +26,10 @@ class TlsPort(Spec):
         None, description="A setting: what is spoken before TLS: smtp, imap, pop3, postgres or ldap."
     )
     timeout: Seconds = Field(10.0, description="A setting: how long to wait for an answer, at most.")
-    resolve: str | None = Field(
-        None, description="A setting: the address to connect to, instead of asking DNS for the host."
+    resolve: Node | None = Field(
+        None, description="A setting: where to connect to, host[:port], instead of to the host in `at`."
     )
-    nodes: tuple[str, ...] = Field(
+    nodes: tuple[Node, ...] = Field(
         (), description="A setting: its nodes behind the name, host[:port]; all that it resolves to unless set."
     )
     tls: Tls = Field(description="Its certificate, and what it agrees to.")
@@ -45,12 +45,14 @@ class TlsPort(Spec):
     def origin(self: Self) -> Origin:
         """Where it is, as TLS needs to know it."""
         host, port = split_node(self.at)
+        connect_to, port_at = split_node(self.resolve) if self.resolve else (ascii_name(host), None)
         return Origin(
             site=self.name,
             scheme="tls",
             host=ascii_name(host),
             port=port or 0,
-            connect_to=self.resolve or ascii_name(host),
+            connect_to=connect_to,
+            port_at=port_at,
             timeout_s=self.timeout,
             ca=self.tls.ca,
             judged_faults=self.tls.judged_faults,
