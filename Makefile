@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
+# The tests start hundreds of runs, and each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check format prove clean
 
 help:  ## what there is to make

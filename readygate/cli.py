@@ -181,10 +181,16 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from readygate.hosts import connect_early
+    from readygate.inventory import load
     from readygate.inventory.pointing import pointed_to
-    from readygate.running import run
 
+    wait_s = _seconds(arguments.wait)
+    alone = not (arguments.pytest_args or wait_s)  # pytest's workers and later looks connect by themselves
     with pointed_to(arguments.target):
+        loaded = load(arguments.inventory, arguments.env, os.environ, meanwhile=connect_early) if alone else None
+        from readygate.running import run
+
         return run(
             arguments.inventory,
             arguments.env,
@@ -192,7 +198,8 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.out,
             extra=arguments.pytest_args,
             shard=arguments.shard,
-            wait_s=_seconds(arguments.wait),
+            wait_s=wait_s,
+            loaded=loaded,
         )
 
 

@@ -21,16 +21,14 @@ from readygate.drills import records
 from readygate.errors import CouldNotLook, UsageError
 from readygate.facts import Facts
 from readygate.fixtures import fixtures_of
-from readygate.grounds import Grounds
 from readygate.hosts import Hosts
-from readygate.inventory import Inventory, load
 from readygate.lifecycle import brought_up
-from readygate.merging import Shard, entry_of
-from readygate.policy import Policy
+from readygate.merging import entry_of
 from readygate.recording import Recording, recorded, redact_report, result_of, result_without_a_run
 from readygate.redaction import REDACTOR, redacting_stream
 from readygate.rehearsal import ProgressLine, rehearse
 from readygate.results import Outcome, Result, Run, State
+from readygate.session import Session
 from readygate.spec import Leaf, Severity
 from readygate.store import Store, decode, encode
 from readygate.subject import describe
@@ -50,38 +48,11 @@ class Bound:
     target: str
 
 
-@dataclass(slots=True, eq=False)
-class Session:
-    """What a caller that has loaded everything hands to pytest.main, and where it finds the gate afterwards."""
-
-    inventory: Inventory
-    grounds: Grounds
-    out: Path
-    asks_for_all: bool = True
-    shard: Shard | None = None
-    gate: Gate | None = None
-
-
-def engage(config: pytest.Config, path: Path) -> None:
-    """Make this session a gate. Raises pytest.UsageError where the inventory can't be used."""
-    plugins = config.pluginmanager.get_plugins()
-    session = next((each for each in plugins if isinstance(each, Session)), None) or _session(config, path)
+def engage(config: pytest.Config, session: Session) -> None:
+    """Make this pytest session a gate."""
     gate = session.gate = Gate(config, session)
-    gate.connect_early()
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")
-
-
-def _session(config: pytest.Config, path: Path) -> Session:
-    try:
-        inventory = load(path, config.getoption("env"), os.environ)
-        profile = Policy(inventory.root).profile(config.getoption("profile") or "release")
-        grounds = Grounds.of(inventory.root, profile, datetime.now(UTC))
-        shard = Shard.parse(config.getoption("shard")) if config.getoption("shard") else None
-    except UsageError as error:
-        raise pytest.UsageError(REDACTOR.redact(str(error))) from None
-    out = config.getoption("results") or inventory.root / "readygate-out"
-    return Session(inventory, grounds, Path(out), asks_for_all=False, shard=shard)
 
 
 class Gate:
@@ -113,12 +84,6 @@ class Gate:
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
         records.keep_in(session.out)
-
-    def connect_early(self) -> None:
-        """Begin to connect while pytest collects, to servers that aren't first to be brought up."""
-        asks_ahead = self.config.getoption("ahead") and not self.config.option.collectonly and not self.is_worker
-        if asks_ahead and self.inventory.lifecycle is None and not self.config.getoption("numprocesses", None):
-            self.hosts.connect(self.inventory.entries.get("servers", {}))
 
     # Collecting: which test answers for which leaf.
 

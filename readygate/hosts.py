@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from readygate.errors import CouldNotLook
-from readygate.fleet import open_host
+from readygate.fleet import HUB, open_host
 from readygate.inventory import Inventory, server_of
 from readygate.spec import Leaf
 
@@ -55,7 +56,7 @@ class Hosts:
             if server is None:
                 self._open[name] = open_host(name)
             else:
-                self._open[name] = open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
+                self._open[name] = _host(server.connect, server.sudo, server.sudo_user)
         return self._open[name]
 
     def connect(self, names: Iterable[str]) -> None:
@@ -64,3 +65,20 @@ class Hosts:
             begin = getattr(self.open(name).backend, "connect", None)
             if begin is not None:  # what only Testinfra can reach connects when it is asked
                 begin()
+
+
+def connect_early(data: Mapping[str, Any]) -> None:
+    """Begin to connect to the servers of an inventory that isn't checked yet; doesn't wait.
+
+    Only to a few, as one shard or profile may not want them all, and where none has to be brought up first.
+    """
+    servers = data.get("servers")
+    if not isinstance(servers, dict) or len(servers) > HUB.jobs or "lifecycle" in data:
+        return
+    for server in servers.values():
+        with suppress(Exception):  # what is wrong with it is told where it is checked
+            _host(server["connect"], server.get("sudo", False), server.get("sudo_user")).backend.connect()
+
+
+def _host(connect: str, sudo: bool, sudo_user: str | None) -> Any:
+    return open_host(connect, sudo=sudo, sudo_user=sudo_user)

@@ -13,11 +13,11 @@ import pytest
 
 from readygate.accounting import NO_SUITE
 from readygate.errors import ExitCode, UsageError
-from readygate.gate import Session
 from readygate.grounds import Grounds
 from readygate.inventory import load
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
+from readygate.session import Session
 
 _COLUMNS = ("check", "target", "severity", "owner", "line", "verified by")
 

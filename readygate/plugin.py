@@ -49,9 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: never run ahead of its turn, as it waits, changes or counts.")
     inventory = _inventory_of(config)
     if inventory is not None:
+        from readygate.session import session_of
+
+        session = session_of(config, inventory)
         from readygate.gate import engage
 
-        engage(config, inventory)
+        engage(config, session)
 
 
 def _inventory_of(config: pytest.Config) -> Path | None:

@@ -18,7 +18,6 @@ import pytest
 
 from readygate.afterwards import follow_up, keep
 from readygate.errors import ExitCode, ReadygateError, UsageError
-from readygate.gate import Session
 from readygate.grounds import Grounds
 from readygate.inventory import Inventory, load
 from readygate.merging import Shard, merged
@@ -35,6 +34,7 @@ from readygate.reporting.markdown import render_markdown
 from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
 from readygate.results import Run, State
+from readygate.session import Session
 from readygate.store import Store, write_atomically
 from readygate.store import load as load_run
 from readygate.units import show_duration
@@ -70,14 +70,16 @@ def run(
     cache: bool = True,
     shard: str | None = None,
     wait_s: float = 0.0,
+    loaded: Inventory | None = None,
 ) -> int:
     """Look at everything that the inventory declares, write the outputs, return the exit code.
 
-    Without a GO it looks again, for `wait_s`. Of a shard nothing is kept or told: that is for the merged run.
+    Without a GO it looks again, for `wait_s`; each look loads the inventory anew, unless it was `loaded` for the
+    only one. Of a shard nothing is kept or told: that is for the merged run.
     `cache` False leaves nothing in the inventory's folder. Raises UsageError before anything is looked at.
     """
     deadline, pause_s = 0.0, 1.0
-    look = partial(_look, path, environment, profile, out, extra, cache, shard)
+    look = partial(_look, path, environment, profile, out, extra, cache, shard, None if wait_s else loaded)
     if wait_s:
         _ready(path, environment, profile)  # here too, so that mistakes end it and secrets are known
     while True:
@@ -158,9 +160,10 @@ def _look(
     extra: Sequence[str],
     cache: bool,
     shard: str | None,
+    loaded: Inventory | None = None,
 ) -> Judged | None:
     """Look once and judge; None where pytest has said already why it can't."""
-    inventory, grounds = _ready(path, environment, profile)
+    inventory, grounds = (loaded, _grounds(loaded.root, profile)) if loaded else _ready(path, environment, profile)
     policy = Policy(inventory.root)
     part = Shard.parse(shard) if shard else None
     session = Session(inventory, grounds, out.absolute(), shard=part)

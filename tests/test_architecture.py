@@ -31,7 +31,7 @@ ROOMS = (
     ("listed",),
     ("waivers", "attestations", "history", "merging"),
     ("grounds",),
-    ("binding", "facts", "fixtures", "hosts", "recording", "rehearsal", "subject"),
+    ("binding", "facts", "fixtures", "hosts", "recording", "rehearsal", "session", "subject"),
     ("reporting",),
     ("gate",),
     ("plugin",),

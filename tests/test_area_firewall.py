@@ -441,8 +441,8 @@ def test_an_admin_port_is_proven_from_inside_and_outside_of_its_network(lab: Lab
 
 
 def test_a_host_that_answers_nothing_is_not_taken_for_a_well_shut_one(lab: Lab) -> None:
-    with pytest.raises(CouldNotLook, match="not even to refuse"):
-        look(lab.black_holed_host(), {}, ports="22")
+    with lab.black_holed_host() as silent, pytest.raises(CouldNotLook, match="not even to refuse"):
+        look(silent, {}, ports="22")
 
 
 def test_allowances_are_those_of_the_declaration() -> None:

@@ -172,6 +172,12 @@ def web_server(answer: Answer = reply, context: ssl.SSLContext | None = None) ->
 
         def do_GET(self) -> None:
             answer(self)
+            self.wfile.flush()
+            # A socket that is closed with something unread takes the answer back.
+            if self.headers.get("Content-Length"):
+                self.connection.settimeout(1)
+                while self.rfile.read1():  # until the client closes
+                    pass
 
         do_POST = do_PUT = do_DELETE = do_OPTIONS = do_TRACE = do_PATCH = do_GET  # noqa: N815 - the library's names
 
