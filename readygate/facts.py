@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from threading import RLock
 from typing import Any
 
 from readygate.fleet import EVIDENCE
@@ -26,7 +27,7 @@ class _Observation:
 
 
 class Facts:
-    """Remembers what was observed.
+    """Remembers what was observed; several threads may ask, and one of them observes.
 
     `observers` maps the name of a fact to the function that observes it; its parameters are filled by name, as
     `readygate.areas.Area` says. `host_of` opens the Testinfra host of a leaf; given a name besides, that of the
@@ -38,6 +39,7 @@ class Facts:
         self._host_of = host_of
         self._hosts = partial(host_of, None)
         self._seen: dict[tuple[Any, ...], _Observation] = {}
+        self._turns: dict[tuple[Any, ...], RLock] = {}
 
     def get(self, name: str, leaf: Leaf) -> Any:
         """What a parameter of this name means for this leaf; raises what the observer raised."""
@@ -59,8 +61,10 @@ class Facts:
         observer = self._observers[name]
         asked = tuple(self.get(parameter, leaf) for parameter in inspect.signature(observer).parameters)
         key = (name, *(id(each) for each in asked))
-        if key not in self._seen:
-            self._seen[key] = _look(observer, asked)
+        # One that the same thread could enter twice, as greenlets of the fleet take turns in one thread.
+        with self._turns.setdefault(key, RLock()):
+            if key not in self._seen:
+                self._seen[key] = _look(observer, asked)
         seen = self._seen[key]
         if hear := EVIDENCE.get():
             for command in seen.commands:

@@ -201,7 +201,7 @@ class Gate:
         writer = self.config.get_terminal_writer()
         progress = ProgressLine(lambda text: writer.write(text, flush=True), is_terminal=writer.hasmarkup)
         # With xdist only its workers have items, and which of them will run what isn't known beforehand.
-        rehearse(getattr(session, "items", ()), self.hosts, progress)
+        rehearse(getattr(session, "items", ()), self.facts, self.hosts, progress)
         progress.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

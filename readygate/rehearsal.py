@@ -1,8 +1,8 @@
-"""Asking ahead: what the tests will want to know of the hosts is asked of all hosts at once, before pytest runs them.
+"""Asking ahead: what the tests will want to know is asked of all targets at once, before pytest runs them.
 
 Each test that only looks at a host is run once for the questions that it asks. Where it waits for an answer the
-next one goes on, so that everything leaves in one burst. Pytest then runs the tests as ever, and finds the answers
-in memory.
+next one goes on, so that everything leaves in one burst. What needs no host, such as a certificate, is observed by
+threads meanwhile. Pytest then runs the tests as ever, and finds the answers in memory.
 """
 
 from __future__ import annotations
@@ -13,25 +13,55 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 
-from readygate.areas import FACTS
+from readygate.areas import AHEAD, FACTS
 from readygate.facts import Facts
 from readygate.fleet import HUB, Progress, run_ahead
 from readygate.hosts import NO_SERVER, Hosts
-from readygate.spec import Leaf
+from readygate.spec import Leaf, Path
 
 SAY_EVERY = 2.0  # seconds between two lines of progress, where lines are all that can be written
 SAY_FIRST = 1.0  # what takes less than this needs none
+THREADS = 16  # sites and names that are looked at in one moment, each by one thread
 
 
-def rehearse(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:
-    """Run the bodies of those items that only look at hosts; what they ask is in memory afterwards.
+def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Callable[[Progress], None]) -> None:
+    """Observe for `seen` what needs no host, and run the bodies of those items that only look at hosts.
 
-    `say` hears how far it is. What can't be run ahead is simply run in its turn.
+    `say` hears how far it is. What can't be asked ahead is simply asked in its turn.
     """
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        observing = [pool.submit(_observe, target, seen) for target in _targets_without_a_host(items)]
+        _rehearse_hosts(items, hosts, say)
+        wait(observing)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str, Leaf]]]:
+    """The facts that are known without a host, those of one target together: nobody is asked in a crowd."""
+    targets: dict[Path, list[tuple[str, Leaf]]] = {}
+    for item in items:
+        leaf = _leaf(item)
+        if leaf is None or item.get_closest_marker("live") or any(spec.is_live for spec in leaf.trail):
+            continue
+        for name in AHEAD.intersection(getattr(item, "fixturenames", ())):
+            targets.setdefault(leaf.path[:2], []).append((name, leaf))
+    return list(targets.values())
+
+
+def _observe(target: Sequence[tuple[str, Leaf]], seen: Facts) -> None:
+    for name, leaf in target:
+        with contextlib.suppress(Exception):  # who asks in earnest hears of it
+            seen.get(name, leaf)
+
+
+def _rehearse_hosts(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:
     # Facts of its own: what the real tests observe has to be observed by them, with its evidence.
     facts = Facts(FACTS, hosts.of)
     bodies = [body for item in items if (body := _body(item, facts, hosts)) is not None]

@@ -59,6 +59,11 @@ class Spec(Setting):
         """The key that this declaration stands under, e.g. `app-1` or `/etc/passwd`."""
         return self._name
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it is only looked at in its turn, as it measures times, waits or changes something."""
+        return False
+
     def refuse_name(self, name: str) -> None:
         """Raise Mistake where this key can't name the thing; an area says so where not any key can."""
 

@@ -174,3 +174,4 @@ def _is_resolver(text: str) -> bool:
 
 SECTIONS: Mapping[str, type[Spec]] = {"dns": Domain}
 FACTS: Mapping[str, Callable[..., Any]] = {"records": observe_records, "agreement": observe_agreement}
+AHEAD = frozenset({"records", "agreement"})

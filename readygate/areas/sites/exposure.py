@@ -139,3 +139,4 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "hidden": observe_hidden,
     "error_pages": observe_error_pages,
 }
+AHEAD = frozenset({"exposure", "hidden"})

@@ -109,6 +109,11 @@ class Endpoint(Spec):
         """Its path below the site's url."""
         return self.path or self.name
 
+    @property
+    def is_live(self) -> bool:
+        is_measured = any(each is not None for each in (self.within, self.p95, self.p99))
+        return is_measured or self.samples > 1 or self.retry is not None or self.method not in ("GET", "HEAD")
+
     def refuse_name(self, name: str) -> None:
         is_path = name.startswith("/") and "#" not in name and not any(each.isspace() for each in name)
         if not is_path and self.path is None:
@@ -194,3 +199,4 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "response": observe_response,
     "answered_case": observe_case,
 }
+AHEAD = frozenset({"response"})

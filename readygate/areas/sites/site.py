@@ -165,3 +165,4 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     **nodes.FACTS,
     **rate_limit.FACTS,
 }
+AHEAD = frozenset({"front_page", "http_redirect", "other_host", "let_in", "preflight", "node_answers"})

@@ -188,3 +188,4 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "stapling": observe_stapling,
     "same_certificate": observe_same_certificate,
 }
+AHEAD = frozenset({"ciphers", "met_profiles", "agreed", "stapling", "same_certificate"})

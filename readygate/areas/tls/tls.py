@@ -340,3 +340,4 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "protocols": observe_protocols,
     **renewal.FACTS,
 }
+AHEAD = frozenset({"certificate", "trust", "protocols"})
