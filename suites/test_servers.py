@@ -153,7 +153,7 @@ def test_service_is_running_or_is_not_as_declared(service, actual_service):
 
     Mend: run `systemctl status` and `journalctl -u` for it, mend the cause, then start it.
     """
-    assert actual_service.running in service.running
+    assert actual_service.running in service.running, actual_service.told
 
 
 @pytest.mark.check("service.enabled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -343,7 +344,7 @@ class ZakupAI:
         subprocess.run(
             ["docker-compose", "--project-name", "zakupai", "--env-file", ".env.prod", *files, *flags, "up", "-d"],
             cwd=self.folder,
-            env={**self.engine.environ, **SECRETS, "VERSION": "main-1a2b3c4"},
+            env={**os.environ, **self.engine.environ, **SECRETS, "VERSION": "main-1a2b3c4"},
             check=True,
             capture_output=True,
             timeout=120,

@@ -17,7 +17,9 @@ import testinfra
 from pydantic import ValidationError
 
 from readygate.areas.asking import ask, run
-from readygate.areas.servers.proc import parse_meminfo, parse_processes, parse_space
+from readygate.areas.servers.cron import observe_crontabs
+from readygate.areas.servers.proc import ProcessEntry, parse_meminfo, parse_processes, parse_space
+from readygate.areas.servers.processes import Processes
 from readygate.areas.servers.resources import ActualMemory, parse_disk
 from readygate.areas.servers.server import Server
 from readygate.areas.servers.services import parse_service
@@ -25,6 +27,7 @@ from readygate.areas.servers.software import parse_package
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
 from tests.holding import LOCAL
+from tests.lab.host import Target
 from tests.server_checks import held_on, here
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and become nobody")
@@ -141,8 +144,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         program = tmp_path / name
         if not program.exists():
             program.symlink_to(shutil.which("sleep") or "")
-        started.append(subprocess.Popen([program, *(arguments or ("300",))]))
-        return started[-1]
+        process = subprocess.Popen([program, *(arguments or ("300",))])
+        started.append(process)
+        # It has its new name a moment after `Popen` takes it for started.
+        while Path(f"/proc/{process.pid}/comm").read_text().strip() != name[:15]:
+            time.sleep(0.001)
+        return process
 
     yield start
     for process in started:
@@ -187,6 +194,7 @@ def test_processes_are_read_with_strange_command_lines() -> None:
     status = (
         "/proc/1/status:Name:\tinit\n/proc/1/status:State:\tS (sleeping)\n/proc/1/status:Uid:\t0\t0\t0\t0\n"
         "/proc/7/status:Name:\tsh\n/proc/7/status:State:\tR (running)\n/proc/7/status:Uid:\t0\t33\t0\t0\n"
+        "/proc/7/status:NSpid:\t7\t1\n"
         "/proc/8/status:Name:\tgone\n"
         "/proc/9/status:Name:\tdone\n/proc/9/status:State:\tZ (zombie)\n/proc/9/status:Uid:\t0\t0\t0\t0\n"
     )
@@ -194,8 +202,25 @@ def test_processes_are_read_with_strange_command_lines() -> None:
         "/proc/1/cmdline:/sbin/init\0/proc/7/cmdline:sh\0/proc/7/cmdline:-c\0/proc/7/cmdline:a\nb\0/proc/7/cmdline:\0"
     )
     init, shell = parse_processes(status, commands)
-    assert (init.name, init.command) == ("init", ("/sbin/init",))
-    assert (shell.pid, shell.uid, shell.command) == (7, 33, ("sh", "-c", "a\nb", ""))
+    assert (init.name, init.command, init.contained) == ("init", ("/sbin/init",), False)
+    assert (shell.pid, shell.uid, shell.command, shell.contained) == (7, 33, ("sh", "-c", "a\nb", ""), True)
+
+
+def test_a_process_of_a_container_is_not_taken_for_one_of_the_server(fresh_host: Target) -> None:
+    fresh_host.run("systemd-run --quiet sleep 987654; until pgrep -f 'sleep 98765[4]'; do sleep 0.05; done")
+    worker = {"matching": "sleep 987654$"}
+    with pytest.raises(CouldNotLook, match="1 of 1 processes are in containers"):
+        here(processes={"worker": {**worker, "running": True}})
+    for where, running in (("server", False), ("containers", True), ("anywhere", True)):
+        assert here(processes={"worker": {**worker, "running": running, "where": where}})["process.running"]
+    assert held_on(testinfra.get_host(fresh_host.hostspec), processes={"worker": {**worker, "running": True}})
+
+
+def test_the_cron_of_a_container_does_not_run_the_jobs_of_the_server() -> None:
+    server = Server.model_validate({"connect": "local://", "superusers": ["root"]})
+    for contained, logging in ((False, 1), (True, None)):
+        cron = ProcessEntry(7, "cron", 0, ("/usr/sbin/cron", "-f"), contained)
+        assert observe_crontabs(LOCAL, server, Processes((cron,), {})).logging == logging
 
 
 def test_the_limits_of_a_process_hold_as_they_are_in_force(start: Callable[..., subprocess.Popen[bytes]]) -> None:
@@ -230,6 +255,35 @@ def unit(load: str, active: str, file: str) -> str:
 def test_a_service_is_read_from_systemd(text: str, running: bool, enabled: bool) -> None:
     service = parse_service(text)
     assert (service.running, service.enabled) == (running, enabled)
+
+
+@pytest.mark.parametrize(("part", "running"), [("active", True), ("failed", False), ("inactive", False)])
+def test_a_service_that_groups_others_runs_if_these_do(part: str, running: bool) -> None:
+    text = unit("loaded", "active", "enabled") + f"\nPartId=postgresql@15-main.service\nPartActiveState={part}\n"
+    service = parse_service(text)
+    assert service.running is running
+    assert running or service.told == "down is postgresql@15-main.service"
+
+
+@pytest.mark.parametrize(
+    ("text", "running", "failed"),
+    [
+        ("Status=0\n", True, False),
+        ("Status=1\n", False, True),
+        ("Status=3\n", False, False),
+        ("Init=openrc\nStatus=0\n", True, False),
+        ("Init=openrc\nStatus=8\n", False, False),
+        ("Init=openrc\nStatus=32\n", False, True),
+    ],
+)
+def test_a_service_is_read_from_its_init_script(text: str, running: bool, failed: bool) -> None:
+    service = parse_service(text)
+    assert (service.running, service.failed) == (running, failed)
+
+
+def test_an_init_script_that_can_not_tell_is_no_answer() -> None:
+    with pytest.raises(CouldNotLook, match="ended with 4"):
+        parse_service("Status=4\n")
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="this machine is run by systemd")

@@ -100,8 +100,9 @@ BACKUP = "0 1 * * * postgres /usr/local/bin/backup\n"
 
 
 def read(*files: tuple[str, str, str], system: str = "systemd debian ") -> Crontabs:
-    parts = "".join(f"\0{path}\0{mode}\0{text}" for path, mode, text in files)
-    return Crontabs(tuple(parse_crontabs(system + parts)), logging=1)
+    """These files by path, mode (with links and owner, where it isn't root's own file) and text."""
+    parts = (f"\0{path}\0{mode if ' ' in mode else f'{mode} 1 root'}\0{text}" for path, mode, text in files)
+    return Crontabs(tuple(parse_crontabs(system + "".join(parts), unknown=("ghost",))), logging=1)
 
 
 def found(crontabs: Crontabs, command: str = "/usr/local/bin/backup") -> Any:
@@ -138,6 +139,19 @@ def test_a_script_that_run_parts_starts_is_a_job() -> None:
         ("backup", [("/etc/cron.d/backup", "664", BACKUP)], "others may write"),
         ("backup", [("/etc/cron.d/backup", "644", BACKUP.rstrip())], "whose last line has no end"),
         ("backup", [("/etc/cron.d/backup", "644", BACKUP.replace("1", "25"))], "'25' is no hour"),
+        ("backup", [("/etc/cron.d/backup", "644", f"{BACKUP}99 * * * * root true\n")], "'99' is no minute"),
+        (
+            "backup",
+            [("/etc/cron.d/backup", "644", f"{BACKUP}0 1 * * * ghost true\n")],
+            "whom the server does not know",
+        ),
+        ("backup", [("/etc/cron.d/backup", "644", BACKUP.replace("\n", "\r\n"))], "end as on Windows"),
+        ("backup", [("/etc/cron.d/backup", "644 1 deploy", BACKUP)], "which belongs to deploy"),
+        ("backup", [("/etc/cron.d/backup", "644 2 root", BACKUP)], "has a second name"),
+        ("backup", [("/var/spool/cron/crontabs/deploy", "600 1 shop", "@daily backup\n")], "belongs to shop"),
+        ("backup", [("/var/spool/cron/crontabs/deploy", "644 1 deploy", "@daily backup\n")], "others may read"),
+        ("backup", [("/var/spool/cron/crontabs/ghost", "600 1 root", "@daily backup\n")], "does not know"),
+        ("backup", [("/etc/cron.d/x", "644", "@daily root cd /$(date +%F) && backup\n")], "no crontab has backup"),
         (
             "cron.daily/backup",
             [("/etc/crontab", "644", CRONTAB), ("/etc/cron.daily/backup", "644", "#!/bin/sh\n")],
@@ -150,6 +164,20 @@ def test_an_entry_that_cron_does_nothing_for_does_not_count(command: str, files:
     job = found(read(*files), command)
     assert (job.scheduled, job.schedule, job.user) == (False, None, None)
     assert told in job.told
+
+
+def test_a_cron_that_is_not_debian_s_leaves_out_the_wrong_line_only() -> None:
+    files = ("/etc/cron.d/backup", "644", f"{BACKUP}99 * * * * root worse\n")
+    assert found(read(files, system="systemd ")).scheduled
+    assert not found(read(files, system="systemd "), "worse").scheduled
+
+
+def test_a_script_of_alpine_is_a_job_unless_its_name_has_a_dot() -> None:
+    crontab = ("/etc/crontabs/root", "600", "0 2 * * * run-parts /etc/periodic/daily\n")
+    scripts = [(f"/etc/periodic/daily/{name}", "755", "#!/bin/sh\n") for name in ("backup", "rotate.sh")]
+    crontabs = read(crontab, *scripts, system="")
+    assert found(crontabs, "daily/backup").schedule == "0 2 * * *"
+    assert "for its name" in found(crontabs, "daily/rotate.sh").told
 
 
 def test_an_entry_that_steps_back_for_systemd_counts_where_there_is_none() -> None:

@@ -75,6 +75,10 @@ def test_a_service_that_came_up_just_now_is_not_up_for_long() -> None:
     up = "Now=1795226400\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=2\n"
     service = parse_service(f"{up}ActiveEnterTimestamp=Sat 2026-11-21 01:59:00 UTC\n")
     assert (service.up_for_s, service.restarts) == (60, 2)
+    assert service.running
+    crashing = parse_service(f"{up}ActiveEnterTimestamp=Sat 2026-11-21 01:59:30 UTC\n")
+    with pytest.raises(CouldNotLook, match="came back by itself 30 s ago"):
+        crashing.running  # noqa: B018
     down = parse_service(up.replace("active", "inactive"))
     assert (down.up_for_s, down.restarts) == (None, None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from tests.lab.image import tiny_image
 
 IMAGE = "shop/api:1.4.2"
 BASE = "shop/base:1"
+ENGINE_FLAGS = ("--live-restore", "--log-driver=local")  # as a careful operator sets the daemon
 STARTS_WITHIN_S = 30
 # Long paths don't fit into the address of a socket.
 FOLDERS = Path("/run/readygate-engines")
@@ -31,7 +31,8 @@ class PrivateEngine:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "DOCKER_HOST": self.socket}
+        """By what one gets to it, and what the catalogue's inventory takes from the environment."""
+        return {"DOCKER_HOST": self.socket, "LAB_HOST": self.hostspec}
 
     def run(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a script; with `check`, one that fails raises LabError."""

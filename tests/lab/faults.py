@@ -13,12 +13,14 @@ class Fault:
     """One deviation from the sound host.
 
     `plant` is a shell script that root runs on the host, or a function of the host; when it is done, the
-    fault is in effect. `caught_by` are the ids of the checks that fail then: all of these, and no others.
+    fault is in effect. `caught_by` are the ids of the checks that fail then: all of these, and no others. `unsure`
+    are those that rightly say that they can't tell.
     """
 
     name: str
     caught_by: tuple[str, ...]
     plant: str | Callable[[Target], object]
+    unsure: tuple[str, ...] = ()
 
     def plant_on(self, host: Target) -> None:
         """Break the host; raises LabError when that did not work."""

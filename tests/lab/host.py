@@ -30,6 +30,11 @@ class Target:
         """How Testinfra, and `connect` in an inventory, write it."""
         return f"ssh://{self.name}?ssh_config={self.ssh_config}"
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the inventories of the catalogue take from the environment."""
+        return {"LAB_HOST": self.hostspec, "LAB_ADDRESS": self.address}
+
     def run(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a shell script on it as root, past ssh; with `check`, a failure raises LabError."""
         return execute(["docker", "exec", self.container, "sh", "-c", script], check=check)

@@ -17,6 +17,8 @@ _SOCKET = re.compile(r"(docker|podman|containerd)\.sock$")
 _FOLDERS_OF_SOCKETS = ("/", "/run", "/var", "/var/run", "/run/podman", "/run/containerd")
 
 _ENDED = ("exited", "stopped", "dead")
+# What crashes over and over is up in between, as the engine waits longer each time, up to a minute.
+_SETTLES_S = 60
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_]\w*")
 # Docker reads the sizes of logs with powers of 1000, and those of memory with powers of 1024.
@@ -79,7 +81,15 @@ class ActualContainer:
 
     @property
     def running(self) -> bool:
-        """Whether it serves: one that is paused, or restarts over and over, does not."""
+        """Whether it serves: one that is paused, or restarts over and over, does not.
+
+        CouldNotLook: it crashed and was restarted a moment ago.
+        """
+        if self.status == "running" and self.restarts and self.uptime_s is not None and self.uptime_s < _SETTLES_S:
+            raise CouldNotLook(
+                f"{self.name} came back from a crash {self.uptime_s:.0f} s ago; whether it stays up is not known",
+                mend="read in its log why it ended; or ask again in a minute",
+            )
         return self.status == "running"
 
     @property

@@ -111,7 +111,7 @@ look() {{
     containers=$({engine} ps --all --quiet --no-trunc) || return
     [ -z "$containers" ] || {engine} inspect --type container $containers
 }}
-date +%s.%N
+date +%s
 found=$(look) || found=$(look) || exit
 printf '%s\\n' "$found" """
     return parse_containers(ask_engine(host, server, engine, script))
@@ -126,7 +126,7 @@ def parse_containers(text: str) -> OnEngine:
 def ask_images(host: Any, server: str, engine: str) -> Images:
     """Every image of the engine, those without a name too."""
     script = f"""
-date +%s.%N
+date +%s
 images=$({engine} image ls --all --quiet --no-trunc) || exit
 [ -z "$images" ] || {engine} image inspect $(printf '%s\\n' "$images" | sort -u)"""
     asked_at, _, listing = ask_engine(host, server, engine, script).partition("\n")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from posixpath import basename
 from shlex import quote
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from readygate.areas.asking import ask
+from readygate.areas.servers.proc import ProcessEntry
 from readygate.areas.servers.processes import Processes
 from readygate.areas.servers.schedules import CronSchedule, cron_schedule
 from readygate.areas.servers.systemd import WHOLE_JOURNAL
@@ -21,6 +22,8 @@ from readygate.results import Evidence
 from readygate.spec import Spec
 
 _DAEMONS = ("cron", "crond", "fcron", "busybox")
+# The folders whose scripts `run-parts` starts; the last is Alpine's.
+_PERIODIC = re.compile(r"/etc/(cron\.(hourly|daily|weekly|monthly)|periodic/\w+)/")
 _LOGS_FAILURES = 4  # Of the bits of `cron -L`, as cron(8) of Debian tells them.
 
 
@@ -93,23 +96,33 @@ for folder in /etc/cron.d /var/spool/cron /var/spool/cron/crontabs /etc/crontabs
     [ ! -d $folder ] || [ -r $folder ] || { echo "$folder: Permission denied" >&2; exit 1; }
 done
 for file in /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* /etc/crontabs/* \
-    /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*; do
+    /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* /etc/periodic/*/*; do
     [ -f "$file" ] || continue
-    printf '\0%s\0%s\0' "$file" "$(stat -L -c %a "$file")"
+    printf '\0%s\0%s\0' "$file" "$(stat -L -c '%a %h %U' "$file")"
     cat -- "$file" || exit 1
 done"""
 
 
 def observe_crontabs(host: Any, server: Spec, processes: Processes) -> Crontabs:
     """Every crontab and every script that `run-parts` starts from one, as this server's cron would take it."""
-    entries = parse_crontabs(ask(host, server.name, _READ).text)
-    daemons = [entry for entry in processes.entries if entry.name in _DAEMONS and _is_cron(entry.command)]
-    logging = max((_logging(entry.command) for entry in daemons), default=None)
+    text = ask(host, server.name, _READ).text
+    users = {entry.user for entry in parse_crontabs(text)} - set(processes.user_names.values())
+    entries = parse_crontabs(text, _unknown(host, server, users))
+    logging = max((_logging(entry.command) for entry in processes.entries if _is_cron(entry)), default=None)
     return Crontabs(tuple(entries), logging)
 
 
-def _is_cron(command: tuple[str, ...]) -> bool:
-    return any(basename(word) in ("cron", "crond", "fcron") for word in command[:2])
+def _unknown(host: Any, server: Spec, users: Collection[str]) -> Collection[str]:
+    """Those users whom the server doesn't know; a directory need not list all whom it knows."""
+    names = " ".join(quote(user) for user in sorted(users))
+    script = f'for user in {names}; do id -u -- "$user" >/dev/null 2>&1 || printf \'%s\\n\' "$user"; done'
+    return ask(host, server.name, script).text.split() if users else ()
+
+
+def _is_cron(process: ProcessEntry) -> bool:
+    """Whether it is the server's own cron: that of a container reads the crontabs of the container."""
+    names = {basename(word) for word in process.command[:2]}
+    return process.name in _DAEMONS and bool(names & {"cron", "crond", "fcron"}) and not process.contained
 
 
 def _logging(command: tuple[str, ...]) -> int:
@@ -118,53 +131,77 @@ def _logging(command: tuple[str, ...]) -> int:
     return int(found[1]) if found else 1
 
 
-def parse_crontabs(text: str) -> Iterator[CronEntry]:
-    """Read what stands between NULs: what system this is, then name, mode and contents of each file."""
+def parse_crontabs(text: str, unknown: Collection[str] = ()) -> Iterator[CronEntry]:
+    """Read what stands between NULs: what system this is, then name, mode, links, owner and contents of each file.
+
+    Nothing comes of an entry of a user who is `unknown`.
+    """
     system, *parts = text.split("\0")
     files = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
     periodic: list[CronEntry] = []
-    for path, mode, held in files:
-        if not re.match(r"/etc/cron\.(hourly|daily|weekly|monthly)/", path):
-            idle = _ignored(path, int(mode, 8), held, debian="debian" in system)
-            of_system = path == "/etc/crontab" or path.startswith("/etc/cron.d/")
-            found = [_entry(line, path, idle, system, of_system) for line in held.splitlines()]
-            periodic += [entry for entry in found if entry and "run-parts" in entry.command]
-            yield from (entry for entry in found if entry)
-    for path, mode, held in files:
+    for path, status, held in files:
+        if not _PERIODIC.match(path):
+            found = list(_entries(path, held, unknown))
+            # Debian's cron takes either the whole of a file or nothing of it.
+            wrong = next((entry.idle for entry in found if entry.idle), "") if "debian" in system else ""
+            ignored = _ignored(path, status, held, debian="debian" in system) or wrong
+            found = [replace(entry, idle=ignored or entry.idle or _steps_back(entry, system)) for entry in found]
+            periodic += [entry for entry in found if "run-parts" in entry.command]
+            yield from found
+    for path, status, held in files:
         for parent in periodic:
-            if re.match(r"/etc/cron\.", path) and path.rpartition("/")[0] in parent.command.split(" "):
-                idle = parent.idle or _skipped(path, mode, held, system)
+            if _PERIODIC.match(path) and path.rpartition("/")[0] in parent.command.split(" "):
+                idle = parent.idle or _skipped(path, status.split()[0], held, system)
                 yield CronEntry(path, parent.schedule, parent.user, path, idle)
 
 
-def _entry(line: str, path: str, idle: str, system: str, of_system: bool) -> CronEntry | None:
-    line = line.strip()
-    if not line or line.startswith("#") or re.match(r"\w+\s*=", line):
-        return None
-    columns = line.split(None, 1 if line.startswith("@") else 5)
-    user = path.rpartition("/")[2]
-    command = columns.pop() if len(columns) in (2, 6) else ""
-    if of_system:
-        user, _, command = command.replace("\t", " ").partition(" ")
-    try:
-        schedule = cron_schedule(" ".join(columns))
-    except Mistake as mistake:
-        schedule, idle = " ".join(columns), idle or mistake.wrong
-    # Debian's packages bring a timer, and an entry for cron that steps back where systemd runs.
-    if "systemd" in system and re.search(r"!\s+-d /run/systemd/system", command):
-        idle = idle or "does nothing where systemd runs, which has a timer for it"
-    return CronEntry(path, schedule, user, command.strip(), idle)
+def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEntry]:
+    """The lines of a crontab that name a job; `idle` is what cron can't use of one."""
+    of_system = path == "/etc/crontab" or path.startswith("/etc/cron.d/")
+    for line in held.split("\n"):
+        ending, line = line[-1:], line.strip()
+        if not line or line.startswith("#") or re.match(r"\w+\s*=", line):
+            continue
+        columns = line.split(None, 1 if line.startswith("@") else 5)
+        user = path.rpartition("/")[2]
+        command = columns.pop() if len(columns) in (2, 6) else ""
+        if of_system:
+            user, _, command = command.replace("\t", " ").partition(" ")
+        schedule, idle = " ".join(columns), ""
+        try:
+            schedule = cron_schedule(schedule)
+        except Mistake as mistake:
+            idle = f"{path} has a line that cron can't read: {mistake.wrong}"
+        if user in unknown:
+            idle = idle or f"{path} has a line for {user}, whom the server does not know"
+        if ending == "\r":
+            idle = idle or f"{path} has lines that end as on Windows"
+        # Of a command, cron passes on what follows a bare % as its input.
+        yield CronEntry(path, schedule, user, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%").strip(), idle)
 
 
-def _ignored(path: str, mode: int, held: str, *, debian: bool) -> str:
-    """Why cron ignores a whole file, by cron(8) of Debian and of cronie."""
-    name = basename(path)
+def _steps_back(entry: CronEntry, system: str) -> str:
+    """Debian's packages bring a timer, and an entry for cron that steps back where systemd runs."""
+    steps_back = "systemd" in system and re.search(r"!\s+-d /run/systemd/system", entry.command)
+    return "does nothing where systemd runs, which has a timer for it" if steps_back else ""
+
+
+def _ignored(path: str, status: str, held: str, *, debian: bool) -> str:
+    """Why cron ignores a whole file, by cron(8) of Debian and of cronie, and as their sources have it."""
+    name, of_user = basename(path), path.startswith("/var/spool/")
+    mode, links, owner = status.split()
     if path.startswith("/etc/cron.d/"):
         odd = not re.fullmatch(r"[A-Za-z0-9_-]+", name) if debian else re.search(r"^[.#]|~$|\.rpm\w+$", name)
         if odd:
             return f"cron passes over {path} for its name"
-    if mode & 0o022:
+    if owner != "root" and not (of_user and owner == name):
+        return f"cron ignores {path}, which belongs to {owner}"
+    if int(mode, 8) & 0o022:
         return f"cron ignores {path}, which others may write"
+    if debian and of_user and int(mode, 8) & 0o577 != 0o400:
+        return f"cron ignores {path}, which others may read"
+    if int(links) > 1:
+        return f"cron ignores {path}, which has a second name"
     if debian and held and not held.endswith("\n"):
         return f"cron ignores {path}, whose last line has no end"
     return ""
@@ -172,7 +209,8 @@ def _ignored(path: str, mode: int, held: str, *, debian: bool) -> str:
 
 def _skipped(path: str, mode: str, held: str, system: str) -> str:
     """Why run-parts does nothing for a script."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", basename(path)) and "debian" in system:
+    strict = "debian" in system or path.startswith("/etc/periodic/")
+    if strict and not re.fullmatch(r"[A-Za-z0-9_-]+", basename(path)):
         return f"run-parts passes over {path} for its name"
     if not int(mode, 8) & 0o111:
         return f"{path} is not executable"

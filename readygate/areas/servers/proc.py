@@ -10,12 +10,16 @@ from ipaddress import IPv4Address, IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """One process; `name` is the kernel's, which is cut to 15 bytes, and `command` the whole command line."""
+    """One process; `name` is the kernel's, which is cut to 15 bytes, and `command` the whole command line.
+
+    `contained` is one of a container on this server, which has a number of its own in there.
+    """
 
     pid: int
     name: str
     uid: int
     command: tuple[str, ...] = ()
+    contained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def parse_processes(status: str, command_lines: str) -> Iterator[ProcessEntry]:
         # One that ended while it was read has left only a part; a zombie (Z) and a dead one (X) do nothing.
         if {"Name", "State", "Uid"} <= known.keys() and known["State"][0] not in "ZX":
             uid = int(known["Uid"].split()[1])
-            yield ProcessEntry(pid, known["Name"], uid, tuple(commands.get(pid, ())))
+            contained = len(known.get("NSpid", "").split()) > 1
+            yield ProcessEntry(pid, known["Name"], uid, tuple(commands.get(pid, ())), contained)
 
 
 def parse_sockets(protocol: str, table: str) -> Iterator[Socket]:

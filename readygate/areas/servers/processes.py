@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from readygate.areas.asking import ask, forbidden
 from readygate.areas.servers.files import Pattern
 from readygate.areas.servers.proc import ProcessEntry, Socket, parse_processes, parse_socket_holders, parse_sockets
-from readygate.errors import Mistake
+from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastCount, AtMostPercent, Count, Flag, TextSet
 from readygate.spec import Spec
 
@@ -55,6 +55,9 @@ class Process(Spec):
     matching: Pattern | None = Field(
         None,
         description="A setting: a regular expression to find in the whole command line, instead of the name.",
+    )
+    where: Literal["server", "containers", "anywhere"] | None = Field(
+        None, description="A setting: whether those in containers on this server are meant, or those outside of them."
     )
 
 
@@ -109,7 +112,16 @@ class Processes:
     user_names: dict[int, str]
 
     def found_by(self, process: Process) -> ActualProcess:
+        """The processes that are meant. CouldNotLook: some are in containers, and nobody said what of them."""
         entries = [entry for entry in self.entries if is_meant(process, entry)]
+        contained = sum(entry.contained for entry in entries)
+        if contained and process.where is None:
+            raise CouldNotLook(
+                f"{contained} of {len(entries)} processes are in containers, and may not be those that are meant",
+                mend="write `where: server`, `where: containers` or `where: anywhere`",
+            )
+        if process.where in ("server", "containers"):
+            entries = [entry for entry in entries if entry.contained == (process.where == "containers")]
         users = {self.user_names.get(entry.uid, str(entry.uid)) for entry in entries}
         return ActualProcess(len(entries), tuple(sorted(users)), tuple(entry.pid for entry in entries))
 
@@ -176,7 +188,7 @@ def observe_processes(host: Any, server: Spec) -> Processes:
     """Everything that is alive. CouldNotLook: /proc is mounted so that it hides what others run."""
     # The commands that look are processes too, but none that anyone would name; -s passes over those that
     # end meanwhile. The search for command lines is separated by NUL, as these may hold line breaks.
-    status = ask(host, server.name, "grep -asH -E '^(Name|State|Uid):' /proc/[0-9]*/status; exit 0").text
+    status = ask(host, server.name, "grep -asH -E '^(Name|State|Uid|NSpid):' /proc/[0-9]*/status; exit 0").text
     commands = ask(host, server.name, "grep -aszH '' /proc/[0-9]*/cmdline; exit 0").text
     users = ask(
         host, server.name, "if command -v getent >/dev/null; then getent passwd; else cat /etc/passwd; fi"
@@ -184,6 +196,8 @@ def observe_processes(host: Any, server: Spec) -> Processes:
     entries = tuple(parse_processes(status, commands))
     if all(entry.pid != 1 for entry in entries):
         raise forbidden(server.name, "/proc shows not even the first process")
+    if not any(entry.command for entry in entries):
+        raise CouldNotLook(f"{server.name} shows no command lines", mend="install a grep that knows -z")
     lines = (line.split(":") for line in users.splitlines())
     return Processes(entries, {int(line[2]): line[0] for line in lines if len(line) > 2})
 
@@ -199,9 +213,10 @@ def observe_process_limits(host: Any, server: Spec, actual_process: ActualProces
 for pid in {pids}; do
     [ -d /proc/$pid ] || continue
     [ -r /proc/$pid/fd ] && [ -x /proc/$pid/fd ] || {{ echo "/proc/$pid/fd: Permission denied" >&2; exit 1; }}
+    limits=$(cat /proc/$pid/limits 2>/dev/null) || continue
     set -- /proc/$pid/fd/*
     echo "Opened $#"
-    cat /proc/$pid/limits
+    printf '%s\n' "$limits"
 done"""
     return parse_limits(ask(host, server.name, script).text if pids else "")
 

@@ -1,4 +1,4 @@
-"""Services of a server: what systemd keeps running there, or an init script where there is no systemd."""
+"""Services of a server: what systemd or OpenRC keeps running there, or else an init script."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from readygate.areas.asking import ask
 from readygate.areas.servers.systemd import parse_moment, parse_properties
+from readygate.errors import CouldNotLook
 from readygate.expectation import AtLeastDuration, AtMostCount, Flag
 from readygate.results import Evidence
 from readygate.spec import Spec
@@ -18,6 +19,12 @@ from readygate.spec import Spec
 # Of the states that `systemctl is-enabled` calls enabled, those in which a unit comes up at boot by itself:
 # a static or indirect one waits for another. Generators write "enabled-runtime" anew at each boot.
 _AT_BOOT = {"enabled", "enabled-runtime", "alias", "generated"}
+# What ends over and over is up in between; only one that crashes less often than this is worth to be called running.
+_SETTLES_S = 60
+# By the Linux Standard Base an init script's `status` exits with 0 where the service runs, and with 1 to 3 where
+# it doesn't; one of OpenRC has more to tell: that it stops, starts, waits for another, or has crashed.
+_STATES = {0: "active", 1: "failed", 2: "failed", 3: "inactive"}
+_STATES_OF_OPENRC = {0: "active", 3: "inactive", 4: "deactivating", 8: "activating", 16: "inactive", 32: "failed"}
 
 
 class Service(Spec):
@@ -26,7 +33,7 @@ class Service(Spec):
     area: ClassVar[str] = "service"
     noun: ClassVar[str] = "service"
 
-    running: Flag | None = Field(None, description="Whether systemd says that it is active.")
+    running: Flag | None = Field(None, description="Whether systemd, or an init script, says that it is active.")
     enabled: Flag | None = Field(None, description="Whether it comes up by itself when the server boots.")
     masked: Flag | None = Field(None, description="Whether systemd is kept from ever starting it.")
     failed: Flag | None = Field(None, description="Whether it ended badly the last time.")
@@ -38,18 +45,34 @@ class Service(Spec):
 
 @dataclass(frozen=True, slots=True)
 class ActualService:
-    """What is known of one service; one that nobody knows is neither running nor enabled.
+    """What is known of one service; one that nobody knows is neither active nor enabled.
 
-    `restarts` and `up_for_s` are None where it doesn't run, and where no systemd counts them.
+    `restarts` and `up_for_s` are None where it isn't active, and where no systemd counts them. `down_parts` are those
+    units of it that aren't active, where it is no more than the sum of them.
     """
 
-    running: bool
+    active: bool
     enabled: bool
     masked: bool = False
     failed: bool = False
     restarts: int | None = None
     up_for_s: float | None = None
+    down_parts: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """Whether it and all of its parts are active. CouldNotLook: it came back by itself a moment ago."""
+        if self.active and self.restarts and self.up_for_s is not None and self.up_for_s < _SETTLES_S:
+            raise CouldNotLook(
+                f"it ended and came back by itself {self.up_for_s:.0f} s ago, so whether it stays up is not known",
+                mend="read with `journalctl -u` why it ended; or ask again in a minute",
+            )
+        return self.active and not self.down_parts
+
+    @property
+    def told(self) -> str:
+        return f"down is {', '.join(self.down_parts)}" if self.active and self.down_parts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,42 +90,56 @@ class FailedUnits:
         return f"failed are {', '.join(self.names)}"
 
 
-_PROPERTIES = "LoadState,ActiveState,UnitFileState,NRestarts,ActiveEnterTimestamp"
+_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,ConsistsOf"
 
 
 def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
     """What `systemctl show` says, or an init script's `status`. CouldNotLook: the server has neither."""
     name, script_ = quote(service.name), quote(f"/etc/init.d/{service.name}")
-    # By the Linux Standard Base `status` exits with 0 where the service runs, and with 1 to 3 where it doesn't.
+    # A unit such as postgresql.service is active once it was started, whatever became of what it consists of.
     script = f"""
 if [ -d /run/systemd/system ] || [ ! -x {script_} ]; then
     echo "Now=$(date +%s)"
-    TZ=UTC systemctl show --property={_PROPERTIES} -- {name}
+    shown=$(TZ=UTC systemctl show --property={_PROPERTIES} -- {name}) || exit 1
+    printf '%s\\n' "$shown"
+    case $shown in *SubState=exited*) ;; *) exit 0 ;; esac
+    parts=$(printf '%s\\n' "$shown" | sed -n 's/^ConsistsOf=//p')
+    [ -z "$parts" ] || systemctl show --property=Id,ActiveState -- $parts | sed 's/^/Part/'
     exit
 fi
-{script_} status >/dev/null 2>&1 </dev/null; code=$?
-[ $code -le 3 ] || {{ echo "{service.name} status ended with $code" >&2; exit 1; }}
+case $(head -n 1 {script_}) in *openrc-run*) echo Init=openrc ;; esac
+said=$({script_} status 2>&1 </dev/null); code=$?
+case $said in *[Uu]sage:*) echo "{service.name} knows no status" >&2; exit 1 ;; esac
 echo "Status=$code"
-for link in /etc/rc[2345].d/S[0-9][0-9]{name}; do [ ! -e "$link" ] || {{ echo AtBoot=yes; break; }}; done"""
+for link in /etc/rc[2345].d/S[0-9][0-9]{name} /etc/runlevels/sysinit/{name} /etc/runlevels/boot/{name} \\
+    /etc/runlevels/default/{name}; do [ ! -e "$link" ] || {{ echo AtBoot=yes; break; }}; done"""
     text = ask(host, server.name, script).text
-    return parse_service(text, Evidence(f"systemctl show {service.name}", text.strip()))
+    return parse_service(text, Evidence(f"state of {service.name}", text.strip()))
 
 
 def parse_service(text: str, *evidence: Evidence) -> ActualService:
     """Read the properties that systemd prints one a line, or what our own script says of an init script."""
     known = parse_properties(text)
     if "Status" in known:
-        return ActualService(known["Status"] == "0", known.get("AtBoot") == "yes", evidence=evidence)
-    running = known["ActiveState"] in ("active", "reloading")
+        states = _STATES_OF_OPENRC if "Init" in known else _STATES
+        state = states.get(int(known["Status"]))
+        if state is None:
+            raise CouldNotLook(f"the init script's status ended with {known['Status']}, which means nothing")
+        return ActualService(
+            state == "active", known.get("AtBoot") == "yes", failed=state == "failed", evidence=evidence
+        )
+    active = known["ActiveState"] in ("active", "reloading")
     began = parse_moment(known.get("ActiveEnterTimestamp", ""))
+    parts = zip(known.get("PartId", "").split(), known.get("PartActiveState", "").split(), strict=True)
     return ActualService(
-        running=running,
+        active=active,
         enabled=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT,
         masked=known["LoadState"] == "masked",
         failed=known["ActiveState"] == "failed",
         # A unit that isn't there has none either: to count its restarts would be to pass it.
-        restarts=int(known["NRestarts"]) if running and "NRestarts" in known else None,
-        up_for_s=max(0.0, int(known["Now"]) - began) if running and began is not None else None,
+        restarts=int(known["NRestarts"]) if active and "NRestarts" in known else None,
+        up_for_s=max(0.0, int(known["Now"]) - began) if active and began is not None else None,
+        down_parts=tuple(part for part, state in parts if state not in ("active", "reloading")),
         evidence=evidence,
     )
 

@@ -162,7 +162,12 @@ FAULTS = AreaFaults(
             (*NOT_RUNNING, "container.restarts"),
             api(command="false --retention=30d") + UNTIL_IT_RESTARTS_SELDOM,
         ),
-        Fault("container-crashed-once", ("container.restarts",), CRASHES + HEALTHY.format(number=1)),
+        Fault(
+            "container-crashed-once",
+            ("container.restarts",),
+            CRASHES + HEALTHY.format(number=1),
+            unsure=("container.running", "container.replicas"),
+        ),
         Fault(
             "container-killed-for-want-of-memory",
             (*NOT_RUNNING, "container.oom_killed", "container.restart"),

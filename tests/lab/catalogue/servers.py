@@ -13,7 +13,7 @@ servers:
       nginx: {running: true, enabled: true, failed: false}
       cron: {running: true, enabled: true, masked: false}
       redis-server: {running: true, enabled: true, restarts: 0}
-      postgresql@15-main: {running: true}
+      postgresql: {running: true, enabled: true}
     failed_units: 0
     cron:
       backup: {command: /usr/local/bin/shop-backup, scheduled: true, schedule: "0 1 * * *", user: postgres}
@@ -106,7 +106,12 @@ FAULTS = AreaFaults(
             ("service.running", "service.enabled", "service.masked", *CRON),
             "systemctl mask --now --quiet cron",
         ),
-        Fault("service-crashes-and-comes-back", ("service.restarts",), REDIS_CRASHES),
+        Fault("service-crashes-and-comes-back", ("service.restarts",), REDIS_CRASHES, unsure=("service.running",)),
+        Fault(
+            "database-down-behind-its-wrapper",
+            ("service.running", "server.reaches"),
+            "systemctl stop postgresql@15-main; systemctl is-active postgresql",
+        ),
         Fault(
             "service-does-not-come-back",
             ("service.running", "service.failed", "server.failed_units", "command.output", "nginx.config", *CLOSED),
