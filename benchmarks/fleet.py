@@ -9,6 +9,7 @@ The suite is written for plain Testinfra and is the same for both; ours gets an 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -86,7 +87,9 @@ class Timing:
 
 def timed(command: list[str], folder: Path) -> Timing:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # As installed: with bytecode, whatever the environment says of writing it.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     passed = next((line for line in reversed(done.stdout.splitlines()) if " passed" in line), "")
@@ -115,10 +118,8 @@ def prepare(folder: Path, hosts: list[tuple[str, Path]], rounds: float) -> tuple
         "-m",
         "pytest",
         "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:locust",
+        *("-p", "no:cacheprovider", "-p", "no:locust"),
+        *("-p", "no:hypothesispytest"),  # of our own tests; no user has it here
         "suites/test_facts.py",
     ]
     stock = [*pytest, "-p", "no:readygate", f"--hosts={names}", f"--ssh-config={theirs}"]
