@@ -92,7 +92,7 @@ class Target:
             case "lying":
                 return 200, json.dumps({"status": "error" if self._random.random() < 0.2 else "ok"})
             case "leaking":
-                await asyncio.sleep(0.004 * self.asked[kind])
+                await asyncio.sleep(0.0004 * self.asked[kind])
             case "login":
                 return 200, json.dumps({"session": {"token": "sesame"}})
             case "private":

@@ -14,7 +14,7 @@ from readygate.errors import CouldNotLook
 from readygate.load.baseline import Baseline, compare
 from readygate.load.outcome import Outcome
 from tests.holding import suite_functions
-from tests.test_load_outcome import health, histogram, written
+from tests.test_load_outcome import PLAN, health, histogram, written
 
 
 def noisy(folder: Path, seed: int, slower: float = 1.0) -> Outcome:
@@ -67,7 +67,7 @@ def declared(folder: Path) -> Load:
 
 def ran(folder: Path, seed: int, slower: float = 1.0) -> LoadRun:
     outcome = noisy(folder, seed, slower)
-    return LoadRun(outcome, folder / "steady.json", {"p50": 0.1, "p99": 0.5})
+    return LoadRun(PLAN, outcome, folder / "steady.json", {"p50": 0.1, "p99": 0.5})
 
 
 def filled(folder: Path) -> Load:
@@ -122,5 +122,5 @@ def test_a_saturated_run_is_not_compared_and_never_kept(tmp_path: Path) -> None:
     path = written(tmp_path, health=health(cpu=9.0))
     assert load.compare
     with pytest.raises(CouldNotLook, match="saturated"):
-        observe_comparison(load, load.compare, LoadRun(Outcome.read(path), path, {"p50": 0.1}))
+        observe_comparison(load, load.compare, LoadRun(PLAN, Outcome.read(path), path, {"p50": 0.1}))
     assert not (tmp_path / "kept").exists()

@@ -16,6 +16,8 @@ from readygate.areas.load.run import LoadRun, _refuse_empty
 from readygate.errors import CouldNotLook
 from readygate.load.histogram import add, bucket, merged, middle, quantile, total
 from readygate.load.outcome import Outcome
+from readygate.load.plan import Journey, Plan, Step
+from readygate.load.schedule import Schedule, Stage
 from readygate.reporting.load_charts import (
     distribution_chart,
     errors_chart,
@@ -25,6 +27,8 @@ from readygate.reporting.load_charts import (
 )
 
 LIMITS = {"p50": 0.05, "p99": 0.5}
+TEN_S = Schedule((Stage(10, 1.0, 1.0, measured=True),))
+PLAN = Plan("steady", "http://app.test", TEN_S, 40, 40.0, journeys=(Journey("look", 1, (Step("GET", "/", "/"),)),))
 
 
 def histogram(*seconds: float) -> dict[int, int]:
@@ -35,10 +39,10 @@ def histogram(*seconds: float) -> dict[int, int]:
 
 
 def written(folder: Path, **changes: Any) -> Path:
-    """A run of ten seconds in which ten requests a second took 20 ms each."""
-    took = histogram(*[0.02] * 10)
-    second = {"due": 10, "ended": 10, "failed": 0, "bad": 0, "busy": 1, "response": took, "service": took}
-    took_all = histogram(*[0.02] * 100)
+    """A run of ten seconds in which forty requests a second took 20 ms each."""
+    took = histogram(*[0.02] * 40)
+    second = {"due": 40, "ended": 40, "failed": 0, "bad": 0, "busy": 1, "response": took, "service": took}
+    took_all = histogram(*[0.02] * 400)
     outcome = {
         "plan": "steady",
         "digest": "0a1b2c3d",
@@ -62,7 +66,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 def run(folder: Path, **changes: Any) -> LoadRun:
     path = written(folder, **changes)
-    return LoadRun(Outcome.read(path), path, LIMITS)
+    return LoadRun(PLAN, Outcome.read(path), path, LIMITS)
 
 
 def health(**changes: Any) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def health(**changes: Any) -> dict[str, Any]:
 
 
 THRESHOLDS = Thresholds.model_validate(
-    {"rate": "10/s", "worst_rate": "10/s", "p50": "50ms", "p99": "500ms", "max": "1s", "errors": "0%"}
+    {"rate": "40/s", "worst_rate": "40/s", "p50": "50ms", "p99": "500ms", "max": "1s", "errors": "0%"}
 )
 STRICT = Thresholds.model_validate({"p50": "10ms", "p99": "15ms", "errors": "0%"})
 
@@ -93,8 +97,8 @@ def test_histograms_of_two_generators_merge_by_addition() -> None:
 
 def test_a_sound_run_is_concluded_as_measured(tmp_path: Path) -> None:
     sound = run(tmp_path)
-    assert sound.conclude("rate", THRESHOLDS.rate) == 10.0
-    assert sound.conclude("worst_rate", THRESHOLDS.worst_rate) == 10.0
+    assert sound.conclude("rate", THRESHOLDS.rate) == 40.0
+    assert sound.conclude("worst_rate", THRESHOLDS.worst_rate) == 40.0
     assert sound.conclude("p99", THRESHOLDS.p99) == pytest.approx(0.02, rel=0.001)
     assert sound.conclude("max", THRESHOLDS.max) == pytest.approx(0.02, rel=0.001)
     assert sound.conclude("errors", THRESHOLDS.errors) == 0.0
@@ -103,13 +107,13 @@ def test_a_sound_run_is_concluded_as_measured(tmp_path: Path) -> None:
 def test_a_second_without_answers_lowers_the_rate(tmp_path: Path) -> None:
     seconds = json.loads(written(tmp_path).read_text())["seconds"]
     del seconds["5"]
-    assert run(tmp_path, seconds=seconds).outcome.rate == 9.0
+    assert run(tmp_path, seconds=seconds).outcome.rate == 36.0
 
 
 def test_errors_are_never_fast_answers(tmp_path: Path) -> None:
     endpoints = {"GET /": {"response": histogram(0.02), "service": histogram(0.02), "errors": {"status 503": 3}}}
     erring = run(tmp_path, endpoints=endpoints)
-    assert erring.outcome.whole.errors_percent == pytest.approx(100 * 3 / 103)
+    assert erring.outcome.whole.errors_percent == pytest.approx(100 * 3 / 403)
     assert erring.outcome.endpoints["GET /"].errors_percent == 75.0
 
 
@@ -150,6 +154,40 @@ def test_wrong_answers_are_the_targets_even_where_the_generator_was_saturated(tm
     assert saturated("status 503").conclude("errors", THRESHOLDS.errors)
     with pytest.raises(CouldNotLook, match="saturated"):
         saturated("no answer within 10 s").conclude("errors", THRESHOLDS.errors)
+
+
+def test_a_failure_that_no_lag_of_ours_explains_is_the_targets(tmp_path: Path) -> None:
+    """Its loop lagged 20 ms for a hundredth of the time; no answer that took 4 s did so for that."""
+    slow = histogram(*[0.02] * 350, *[4.0] * 50)
+    seconds = {"0": {"due": 400, "ended": 400, "response": slow, "service": slow}}
+    lagging = health(loop=histogram(*[0.0005] * 950, *[0.02] * 50))
+    saturated = run(tmp_path, seconds=seconds, measured=[0], health=lagging)
+    assert saturated.saturation
+    assert saturated.conclude("p99", THRESHOLDS.p99) == pytest.approx(4.0, rel=0.001)
+    with pytest.raises(CouldNotLook, match="saturated"):
+        run(tmp_path, seconds=seconds, measured=[0], health=health(cpu=5.0, queued=4.0)).conclude("p99", STRICT.p99)
+
+
+def test_a_load_that_was_never_held_cannot_pass(tmp_path: Path) -> None:
+    slipping = run(tmp_path, health=health(late=histogram(*[0.9] * 60, *[0.001] * 40)))
+    with pytest.raises(CouldNotLook, match="never held: half of all visits began more than 900 ms after"):
+        slipping.conclude("p99", THRESHOLDS.p99)
+
+
+def test_rare_percentiles_are_not_told_from_few_answers(tmp_path: Path) -> None:
+    rare = Thresholds.model_validate({"p99_9": "1s", "errors": "0%"}).p99_9
+    assert rare
+    with pytest.raises(CouldNotLook, match="p99_9 takes 2995 answers to tell, and 400 came"):
+        run(tmp_path).conclude("p99_9", rare)
+    few = {"GET /": {"response": histogram(*[0.02] * 298), "service": {}, "errors": {}}}
+    with pytest.raises(CouldNotLook, match="p99 takes 299 answers to tell, and 298 came"):
+        run(tmp_path, endpoints=few).conclude_endpoint("GET /", "p99", THRESHOLDS.p99)
+
+
+def test_a_step_that_was_never_reached_lets_nothing_pass(tmp_path: Path) -> None:
+    other = {"GET /other": {"response": histogram(0.02), "service": histogram(0.02), "errors": {}}}
+    with pytest.raises(CouldNotLook, match="'GET /' was never asked while it was measured"):
+        run(tmp_path, endpoints=other).conclude("p50", THRESHOLDS.p50)
 
 
 def test_a_sound_generator_lets_a_target_fail(tmp_path: Path) -> None:

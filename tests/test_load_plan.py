@@ -26,7 +26,7 @@ def declared(**changes: Any) -> dict[str, Any]:
         "target": "http://app.test",
         "arrival": {"rate": "1000/s"},
         "stages": [{"ramp": "30s"}, {"hold": "5m", "measure": True}],
-        "users": {"max": 750, "mix": [{"journey": "browse", "steps": ["GET /items/{id}"]}]},
+        "users": {"max": 750, "mix": [{"journey": "browse", "steps": ["GET /items"]}]},
         "thresholds": {"rate": ">=990/s", "p50": "50ms", "p95": "200ms", "p99": "500ms", "errors": "0%"},
         **changes,
     }
@@ -140,6 +140,38 @@ def test_journeys_of_two_requests_make_twice_the_rate() -> None:
 )
 def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, Any], said: str) -> None:
     assert said in refused(**changes)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (["GET /items/{id}"], "nothing fills {id} in GET /items/{id}"),
+        ([{"request": "GET /", "headers": {"Authorization": "Bearer {token}"}}], "nothing fills {token}"),
+        (["GET /{item}", {"request": "GET /items", "capture": {"item": "0.id"}}], "nothing fills {item}"),
+    ],
+)
+def test_a_name_that_nothing_fills_is_refused(steps: list[Any], said: str) -> None:
+    assert said in refused(users={"max": 1500, "mix": [{"journey": "browse", "steps": steps}]})
+
+
+def test_names_are_filled_by_steps_before_and_bodies_may_have_braces() -> None:
+    first = {"request": "POST /{unique}", "body": "{ viewer {login} }", "capture": {"item": "0.id"}}
+    users = {"max": 1500, "mix": [{"journey": "browse", "steps": [first, "GET /{item}"]}]}
+    assert Load.model_validate(declared(users=users))
+
+
+def test_percentiles_that_so_few_answers_cannot_tell_are_refused() -> None:
+    thresholds = {"p99_9": "1s", "errors": "0%"}
+    few = {"arrival": {"rate": "10/s"}, "stages": [{"hold": "20s", "measure": True}], "thresholds": thresholds}
+    assert "p99_9 takes 2995 answers to tell, and 200 are measured; measure for 5m" in refused(**few)
+
+
+def test_data_with_ragged_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    users = {"max": 750, "mix": [{"journey": "browse", "steps": ["GET /"]}], "data": str(path)}
+    for lines in ("name,mail\nada\n", "name\nada,ada@example.com\n"):
+        path.write_text(lines)
+        assert "line 1 below the heading" in refused(users=users)
 
 
 INVENTORY = """\

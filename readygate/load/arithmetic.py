@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 from readygate.errors import Mistake
-from readygate.load.plan import Plan
+from readygate.load.outcome import PERCENTILES
+from readygate.load.plan import SLOT, Plan, Step
+from readygate.load.trust import fewest_for
 from readygate.units import show_duration, show_rate
 
 _SPARE = 1.5  # of the users that are busy when every request takes as long as it may
@@ -70,6 +72,42 @@ def refuse_beyond(plan: Plan, rate: float, users: int, seconds: float) -> None:
     if plan.schedule.seconds > seconds:
         took = show_duration(plan.schedule.seconds)
         raise Mistake(f"{took} is longer than the ceiling of {show_duration(seconds)}", "raise ceiling.time")
+
+
+def refuse_too_few(plan: Plan, percentiles: Iterable[str]) -> None:
+    """Raise Mistake where a percentile can't be told from as few answers as the measured time will have."""
+    if plan.rate is None:
+        return
+    answers = plan.requests_measured
+    for name in percentiles:
+        needed = fewest_for(PERCENTILES[name])
+        if answers < needed:
+            longer = ceil(len(plan.schedule.measured) * needed / answers)
+            raise Mistake(
+                f"{name} takes {needed} answers to tell, and {answers:.0f} are measured",
+                f"measure for {show_duration(longer)}, or leave {name} out",
+            )
+
+
+def refuse_unfilled(plan: Plan) -> None:
+    """Raise Mistake where a path or a header has a `{name}` that nothing before it fills."""
+    signed_in = {"unique", *(plan.data[0] if plan.data else ())}
+    _refuse_unfilled(plan.sign_in, signed_in)
+    for journey in plan.journeys:
+        _refuse_unfilled(journey.steps, set(signed_in))
+
+
+def _refuse_unfilled(steps: Iterable[Step], known: set[str]) -> None:
+    for step in steps:
+        # Bodies may have braces of their own, as JSON and GraphQL do.
+        texts = (step.path, *(value for _, value in step.headers))
+        unfilled = [name for text in texts for name in SLOT.findall(text) if name not in known]
+        if unfilled:
+            raise Mistake(
+                f"nothing fills {{{unfilled[0]}}} in {step.method} {step.path}",
+                "capture it in a step before, or give it a column in users.data",
+            )
+        known |= {name for name, _ in step.capture}
 
 
 def _round(rate: float) -> float:

@@ -21,6 +21,7 @@ from readygate.load.sender import DONE, READY
 
 _READY_WITHIN_S = 60
 _HEAD_START_S = 0.3
+_APART_S = 0.5  # that the clock of a worker may be off; a message is there much sooner
 _LATELY_S = 5  # what the progress line and the kill switch look back at
 _ENOUGH_TO_STOP = 20  # requests, before their errors can stop a run
 
@@ -44,7 +45,7 @@ class Conductor:
         self._totals: dict[str, Any] = {"seconds": {}, "endpoints": {}}
         self._health: dict[str, dict[str, Any]] = {}
         self._stranded = 0
-        self._start = 0.0
+        self._start = self._began = 0.0  # by the clock that workers share, and by ours that nobody sets
         self._has_begun = False
         self._runner.register_message(READY, self._on_ready)
         self._runner.register_message(DONE, self._on_done)
@@ -82,15 +83,17 @@ class Conductor:
         while len(self._ready) < len(self._ids) and time.monotonic() < until and not self._stopped:
             self._wait(0.2)
             self._find_lost()
-            if self._lost:
+            if self._lost or self._problem:
                 break
+        if self._problem:
+            return
         if self._stranded:
             self._problem = f"{self._stranded} of {self._plan.users} users could not sign in"
         elif len(self._ready) < len(self._ids) and not self._stopped:
             self._problem = f"the generator was not ready within {_READY_WITHIN_S} s"
 
     def _watch(self) -> None:
-        self._start = time.time() + _HEAD_START_S
+        self._start, self._began = time.time() + _HEAD_START_S, time.monotonic() + _HEAD_START_S
         for each in self._ids:
             self._runner.send_message("readygate-start", {"at": self._start}, each)
         until = time.monotonic() + self._plan.schedule.seconds + self._plan.timeout + 15
@@ -117,7 +120,7 @@ class Conductor:
                 self._halt("lost")
 
     def _stop_at_errors(self) -> None:
-        now = int(time.time() - self._start)
+        now = int(time.monotonic() - self._began)
         last = [self._totals["seconds"].get(each, {}) for each in range(now - _LATELY_S, now + 1)]
         failed, ended = (sum(each.get(key, 0) for each in last) for key in ("failed", "ended"))
         if failed + ended >= _ENOUGH_TO_STOP and failed > self._plan.stop_at_errors * (failed + ended):
@@ -141,6 +144,10 @@ class Conductor:
     def _on_ready(self, msg: Any, **kwargs: Any) -> None:
         self._ready.add(msg.node_id)
         self._stranded += msg.data["stranded"]
+        self._problem = self._problem or msg.data["problem"]
+        apart = msg.data["clock"] - time.time()
+        if abs(apart) > _APART_S:
+            self._problem = f"the clock of {msg.node_id} is {apart:+.1f} s off, so it would start at another time"
         self._news.set()
 
     def _on_done(self, msg: Any, **kwargs: Any) -> None:
@@ -159,7 +166,7 @@ class Conductor:
     # What is said of it all.
 
     def _say(self) -> None:
-        now = time.time() - self._start
+        now = time.monotonic() - self._began
         last = [self._totals["seconds"].get(each, {}) for each in range(int(now) - _LATELY_S, int(now))]
         ended, failed = (sum(each.get(key, 0) for each in last) for key in ("ended", "failed"))
         line = {

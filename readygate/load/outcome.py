@@ -11,10 +11,9 @@ from typing import Any
 
 from readygate.load.histogram import Histogram, merged, middle, quantile, total
 
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
 _WORST_S = 10  # the window that the worst rate is taken over
-_CPU_LIMIT = 0.8
-_SHARE_OF_LIMIT = 0.1  # how much of a latency limit the generator's own lag may be
-_TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,26 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one generator was itself: seconds that its timers lagged, and its share of a core."""
+    """How one generator was itself: how late its loop and its timers were, and its shares of a processor's time.
+
+    `loop` is the lag at any moment, `late` that of visits that were due. `cpu` is what it used of a core, `queued`
+    how long it had to wait for one.
+    """
 
     worker: str
-    loop_p99: float
-    late_p99: float
+    loop: Histogram
+    late: Histogram
     backlog: int
     cpu: float
+    queued: float
+
+    @property
+    def loop_p99(self) -> float:
+        return quantile(self.loop, 0.99) or 0.0
+
+    @property
+    def late_p99(self) -> float:
+        return quantile(self.late, 0.99) or 0.0
 
 
 @dataclass(frozen=True)
@@ -142,20 +154,6 @@ class Outcome:
         """Journeys that were due, a second."""
         return sum(each.due for each in self.window) / len(self.measured)
 
-    def saturation(self, p50: float | None, p99: float | None) -> str:
-        """Why the generator was too busy for its numbers to count against the target; "" where it wasn't.
-
-        `p50` and `p99` are the limits that the plan sets on them: a lag of a tenth of a limit is too much of it.
-        """
-        for each in self.health:
-            if p50 and each.loop_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * p50):
-                return f"its event loop lagged {_ms(each.loop_p99)} where p50 may be {_ms(p50)}"
-            if p99 and each.late_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * p99):
-                return f"its timers were {_ms(each.late_p99)} late where p99 may be {_ms(p99)}"
-            if each.cpu > _CPU_LIMIT:
-                return f"it used {each.cpu:.0%} of a core"
-        return ""
-
 
 def _seconds(raw: Mapping[str, Any]) -> Iterable[Second]:
     for number in sorted(raw, key=int):
@@ -175,14 +173,12 @@ def _histogram(raw: Mapping[str, int]) -> Histogram:
 
 
 def _health(worker: str, raw: Mapping[str, Any]) -> Health:
+    wall = raw.get("wall", 0.0)
     return Health(
         worker,
-        quantile(_histogram(raw.get("loop", {})), 0.99) or 0.0,
-        quantile(_histogram(raw.get("late", {})), 0.99) or 0.0,
-        total(_histogram(raw.get("backlog", {}))),
-        raw["cpu"] / raw["wall"] if raw.get("wall") else 0.0,
+        loop=_histogram(raw.get("loop", {})),
+        late=_histogram(raw.get("late", {})),
+        backlog=total(_histogram(raw.get("backlog", {}))),
+        cpu=raw["cpu"] / wall if wall else 0.0,
+        queued=raw.get("queued", 0.0) / wall if wall else 0.0,
     )
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms"

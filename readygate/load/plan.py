@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from readygate.load.schedule import Schedule, Stage
+
+SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One request, and what its answer must be; `{name}` in a text is filled from what the visitor knows.
 
-    `name` is what the step is called in the results. Without `statuses`, any status below 400 is right.
+    `name` is what the step is called in the results. Without `statuses`, any of 2xx is right.
     """
 
     method: str
@@ -69,10 +73,27 @@ class Plan:
         return self.workers or self.processes
 
     @property
+    def all_steps(self) -> Iterator[Step]:
+        yield from self.sign_in
+        for each in self.journeys:
+            yield from each.steps
+
+    @property
+    def endpoints(self) -> list[str]:
+        """What its journeys ask, as the results call it; of a Locust file nothing is known."""
+        return sorted({f"{step.method} {step.name}" for each in self.journeys for step in each.steps})
+
+    @property
     def steps_a_journey(self) -> float:
         """How many requests a journey makes, on average; a Locust file of the user's own counts as one."""
         weights = sum(each.weight for each in self.journeys)
         return sum(each.weight * len(each.steps) for each in self.journeys) / weights if weights else 1.0
+
+    @property
+    def requests_measured(self) -> float:
+        """How many requests are due in the measured time; nothing is known of a closed model beforehand."""
+        volume = sum(each.seconds * (each.begin + each.end) / 2 for each in self.schedule.stages if each.measured)
+        return (self.rate or 0.0) * volume * self.steps_a_journey
 
     @property
     def digest(self) -> str:

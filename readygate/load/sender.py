@@ -6,6 +6,7 @@ import gc
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -13,7 +14,6 @@ from gevent import getcurrent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.queue import SimpleQueue
-from locust import between
 from locust.exception import StopUser
 
 from readygate.load.plan import Plan
@@ -61,10 +61,14 @@ class Sender:
 
     def on_plan(self, msg: Any, **kwargs: Any) -> None:
         """Users may sign in."""
-        self._plan = Visitor.plan = Plan.from_json(msg.data["plan"])
+        self._plan = Plan.from_json(msg.data["plan"])
         self._index = msg.data["index"]
         self.tally.measured = frozenset(self._plan.schedule.measured)
-        Visitor.wait_time = between(*self._plan.think)
+        try:
+            Visitor.follow(self._plan)
+        except OSError as error:
+            self._say_ready(f"{self._plan.target} can't be used: {error}")
+            return
         self._planned.set()
         gevent.spawn(self._say_when_ready)
 
@@ -91,7 +95,11 @@ class Sender:
         plan = self._the_plan
         while plan.is_open and self._admitted + self.stranded < self.environment.runner.user_count:
             gevent.sleep(0.05)
-        self.environment.runner.send_message(READY, {"stranded": self.stranded})
+        self._say_ready()
+
+    def _say_ready(self, problem: str = "") -> None:
+        said = {"stranded": self.stranded, "problem": problem, "clock": time.time()}
+        self.environment.runner.send_message(READY, said)
 
     # Sending.
 
@@ -216,10 +224,15 @@ class Sender:
     def _on_request(
         self, request_type: str, name: str, response_time: float, exception: Any = None, **kwargs: Any
     ) -> None:
+        """What the users of a Locust file ask, by whatever client."""
+        error = "" if exception is None else str(exception) or type(exception).__name__
+        self.answered(f"{request_type} {name}", response_time / 1000, error)
+
+    def answered(self, name: str, service: float, error: str) -> None:
+        """A request ended now that was sent `service` seconds ago; `error` is empty where its answer is right."""
         if not self._start or self._over:
             return
         now = clock() - self._start
-        service = response_time / 1000
         due, late = now - service, 0.0
         visit = getattr(_this(), "visit", None)
         if visit is None and due < 0:
@@ -227,8 +240,7 @@ class Sender:
         if visit is not None and visit.late >= 0:
             # Only the first request of a visit had a time to begin at; the others follow from answers.
             due, late, visit.late = visit.due, visit.late, -1.0
-        error = "" if exception is None else str(exception) or type(exception).__name__
-        self.tally.answer(f"{request_type} {name}", int(due), int(now), service, service + late, error)
+        self.tally.answer(name, int(due), int(now), service, service + late, error)
 
     def _on_user_error(self, exception: BaseException, **kwargs: Any) -> None:
         """A task that breaks before it has asked anything is no fast answer either."""
@@ -240,20 +252,31 @@ class Sender:
 
     def _probe(self) -> None:
         gevent.sleep(max(0.0, self._start - clock()))
-        cpu, wall, second = time.process_time(), clock(), 0
-        busy = backlog = 0
+        used, at, second, busy, backlog = _processor_s(), clock(), 0, 0, 0
+        look = at + _PROBE_S
         while True:
-            asked = clock()
-            gevent.sleep(_PROBE_S)
+            gevent.sleep(max(0.0, look - clock()))
             now = clock()
-            self.tally.waited("loop", now - asked - _PROBE_S)
+            # One long lag is many moments at which the loop would not have answered.
+            while look <= now:
+                self.tally.waited("loop", now - look)
+                look += _PROBE_S
             backlog = max(backlog, len(self._arrivals))
             busy = max(busy, self._under_way - len(self._arrivals))
             if int(now - self._start) > second:
                 self.tally.gauge(second, busy, backlog)
-                used = time.process_time()
-                self.tally.worked(used - cpu, now - wall)
-                cpu, wall, second, busy, backlog = used, now, int(now - self._start), 0, 0
+                before, used = used, _processor_s()
+                self.tally.worked(used[0] - before[0], used[1] - before[1], now - at)
+                at, second, busy, backlog = now, int(now - self._start), 0, 0
+
+
+def _processor_s() -> tuple[float, float]:
+    """Seconds in which this process had a processor, and in which it could have run and waited for one."""
+    try:
+        queued = int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        queued = 0.0  # a kernel that doesn't count it
+    return time.process_time(), queued
 
 
 def _this() -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 
 from readygate.load.histogram import bucket
 
+_SHARES = ("cpu", "queued", "wall")
+
 NO_ANSWER = "no answer"  # how errors begin that are only a matter of time
 
 
@@ -26,7 +28,7 @@ class Tally:
     def _clear(self) -> None:
         self._seconds: dict[int, dict[str, Any]] = {}
         self._endpoints: dict[str, dict[str, Any]] = {}
-        self._health: dict[str, Any] = {"loop": {}, "late": {}, "backlog": {}, "cpu": 0.0, "wall": 0.0}
+        self._health: dict[str, Any] = {"loop": {}, "late": {}, "backlog": {}, **dict.fromkeys(_SHARES, 0.0)}
 
     def _second(self, number: int) -> dict[str, Any]:
         found = self._seconds.get(number)
@@ -82,9 +84,10 @@ class Tally:
         second["busy"] += busy
         second["backlog"] += backlog
 
-    def worked(self, cpu: float, wall: float) -> None:
-        self._health["cpu"] += cpu
-        self._health["wall"] += wall
+    def worked(self, cpu: float, queued: float, wall: float) -> None:
+        """Seconds that this process used a processor and that it waited for one, in so many seconds."""
+        for key, seconds in zip(_SHARES, (cpu, queued, wall), strict=True):
+            self._health[key] += seconds
 
     def take(self) -> dict[str, Any]:
         """All that was counted since it was last taken."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -11,74 +10,101 @@ from itertools import cycle, islice
 from typing import Any
 
 import gevent
-from geventhttpclient.response import HTTPParseError
-from locust import User, task
+from geventhttpclient._parser import HTTPParseError
+from locust import User, between, task
 
-from readygate.load.connection import Connection, Dropped
-from readygate.load.plan import Plan, Step
+from readygate.load.connection import Connection, CutOff, Dropped, resolve
+from readygate.load.plan import SLOT, Plan, Step
 from readygate.load.tally import NO_ANSWER
-
-_SLOT = re.compile(r"\{(\w+)\}")
 
 
 class WrongAnswer(Exception):
     """The target answered, and the answer is not what the step expects."""
 
 
-class Visitor(User):
-    """Takes one journey a task, chosen by weight; signs in when it starts.
+class Ask:
+    """A step as visitors send it: whatever is the same each time is done once."""
 
-    `plan` is set once on the class, before the first visitor starts.
-    """
+    __slots__ = ("fixed", "is_read", "name", "step")
+
+    def __init__(self, step: Step, connection: Connection) -> None:
+        texts = (step.path, step.body, *(value for _, value in step.headers))
+        changes = any(SLOT.search(text) for text in texts)
+        self.step = step
+        self.name = f"{step.method} {step.name}"
+        self.fixed = None if changes else connection.encode(step.method, step.path, step.headers, step.body)
+        self.is_read = bool(step.contains or step.json or step.capture)
+
+
+class Visitor(User):
+    """Takes one journey a visit, each as often as its weight says; signs in when it starts."""
 
     plan: Plan
+    _addresses: list[Any]
+    _sign_in: list[Ask]
+    _turns: list[list[Ask]]
     _numbers = iter(range(1 << 62))
+
+    @classmethod
+    def follow(cls, plan: Plan) -> None:
+        """Called once, before the first visitor starts. Raises OSError where the target's name leads nowhere."""
+        cls.plan = plan
+        cls.wait_time = between(*plan.think)
+        cls._addresses = resolve(plan.target)
+        connection = Connection(plan.target, cls._addresses, plan.timeout, plan.ca)
+        asks = {step: Ask(step, connection) for step in plan.all_steps}
+        cls._sign_in = [asks[step] for step in plan.sign_in]
+        journeys = [([asks[step] for step in each.steps], each.weight) for each in plan.journeys]
+        cls._turns = [asks for asks, weight in journeys for _ in range(weight)]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.knows: dict[str, str] = {}
-        self._fixed: dict[Step, bytes] = {}
 
     def on_start(self) -> None:
-        plan = self.plan
-        number = next(Visitor._numbers)
-        self._connection = Connection(plan.target, plan.timeout, plan.ca)
-        self._rows: Any = cycle(islice(cycle(plan.data), number % len(plan.data), None)) if plan.data else None
-        # Every visitor begins elsewhere in the same fair mix, so that a mix is kept over few tasks too.
-        turns = [journey for journey in plan.journeys for _ in range(journey.weight)]
-        self._turns = cycle([*turns[number % len(turns) :], *turns[: number % len(turns)]])
+        plan, number = self.plan, next(Visitor._numbers)
+        turn = number % len(self._addresses)
+        addresses = [*self._addresses[turn:], *self._addresses[:turn]]
+        self._connection = Connection(plan.target, addresses, plan.timeout, plan.ca)
+        # Every visitor begins elsewhere: so all lines are used, and a mix is kept over few visits too.
+        self._rows: Any = islice(cycle(plan.data), number % len(plan.data), None) if plan.data else None
+        self._journeys = islice(cycle(self._turns), number % len(self._turns), None)
         self._next_row()
-        for step in plan.sign_in:
-            self._take(step)
+        for ask in self._sign_in:
+            self._take(ask)
 
     def on_stop(self) -> None:
         self._connection.close()
 
     @task
-    def journey(self) -> None:
-        self._next_row()
-        try:
-            for step in next(self._turns).steps:
-                self._take(step)
-        except WrongAnswer:
-            pass  # counted; whoever gets a wrong answer doesn't go on as if it was right
+    def visit(self) -> None:
+        """Visit after visit: Locust's way from one task to the next is longer than a request."""
+        while True:
+            self._next_row()
+            try:
+                for ask in next(self._journeys):
+                    self._take(ask)
+            except WrongAnswer:
+                pass  # counted; whoever gets a wrong answer doesn't go on as if it was right
+            self.conducted_wait()  # type: ignore[attr-defined] # the sender's
 
     def _next_row(self) -> None:
         if self._rows is not None:
             self.knows.update(next(self._rows))
 
-    def _take(self, step: Step) -> None:
-        request = self._fixed.get(step) or self._build(step)
+    def _take(self, ask: Ask) -> None:
+        step = ask.step
+        request = ask.fixed or self._build(step)
         error: Exception | None = None
-        body = b""
         began = time.perf_counter()
         try:
-            status, body = self._connection.ask(step.method, request)  # type: ignore[assignment]
+            answer = self._connection.ask(step.method, request)
             took = time.perf_counter() - began
-            if (step.statuses and status not in step.statuses) or (not step.statuses and status >= 400):
+            status = answer.get_code()
+            if status not in step.statuses if step.statuses else not 200 <= status < 300:
                 error = WrongAnswer(f"status {status}")
-            elif step.contains or step.json or step.capture:
-                self._read(step, bytes(body))
+            elif ask.is_read:
+                self._read(step, bytes(answer.body))
         except WrongAnswer as wrong:
             error = wrong
         except gevent.Timeout:
@@ -87,22 +113,12 @@ class Visitor(User):
         except (OSError, HTTPParseError, Dropped) as failed:
             took = time.perf_counter() - began
             error = WrongAnswer(_in_words(failed))
-        self.environment.events.request.fire(
-            request_type=step.method,
-            name=step.name,
-            response_time=took * 1000,
-            response_length=len(body),
-            exception=error,
-            context={},
-        )
+        # Past Locust's own events, as their listeners keep statistics that nobody reads.
+        self.environment.sender.answered(ask.name, took, "" if error is None else str(error))
         if error is not None:
             raise error
 
     def _build(self, step: Step) -> bytes:
-        texts = [step.path, step.body, *(value for _, value in step.headers)]
-        if not any(_SLOT.search(text) for text in texts):
-            request = self._fixed[step] = self._connection.encode(step.method, step.path, step.headers, step.body)
-            return request
         fill = self._filler()
         headers = tuple((name, fill(value)) for name, value in step.headers)
         return self._connection.encode(step.method, fill(step.path), headers, fill(step.body))
@@ -110,7 +126,7 @@ class Visitor(User):
     def _filler(self) -> Callable[[str], str]:
         """Fills `{name}`; what the visitor doesn't know stays as it is, as JSON has braces of its own."""
         knows = {**self.knows, "unique": secrets.token_hex(8)}
-        return lambda text: _SLOT.sub(lambda slot: knows.get(slot[1], slot[0]), text)
+        return lambda text: SLOT.sub(lambda slot: knows.get(slot[1], slot[0]), text)
 
     def _read(self, step: Step, body: bytes) -> None:
         if step.contains and step.contains not in body.decode(errors="replace"):
@@ -145,6 +161,8 @@ def _at(data: Any, path: str) -> Any:
 
 def _in_words(failed: Exception) -> str:
     match failed:
+        case CutOff():
+            return "answer cut off"
         case Dropped() | ConnectionResetError() | BrokenPipeError():
             return "connection dropped"
         case ConnectionRefusedError():

@@ -12,6 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from readygate.load.outcome import Outcome
+from readygate.load.trust import saturation
 from readygate.reporting.load_charts import distribution_chart, errors_chart, latency_chart, rate_chart, users_chart
 from readygate.results import Result, Run
 from readygate.units import parse_duration
@@ -60,7 +61,7 @@ def load_charts(results: Sequence[Result], outcomes: Sequence[Outcome]) -> Itera
         if any(each.failed for each in outcome.seconds):
             drawn["errors"] = errors_chart(outcome, labelled_by=f"{anchor}-errors")
         charts = tuple((name, Markup(chart)) for name, chart in drawn.items())  # noqa: S704 - matplotlib's, escaped
-        yield LoadCharts(outcome, anchor, outcome.saturation(limits.get("p50"), limits.get("p99")), charts)
+        yield LoadCharts(outcome, anchor, saturation(outcome, limits), charts)
 
 
 def _limits(results: Sequence[Result], plan: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from readygate.areas.load.run import PERCENTILES, observe_comparison, observe_run, observe_watched
+from readygate.areas.load.run import observe_comparison, observe_run, observe_watched
 from readygate.areas.load.settings import (
     Arrival,
     Ceiling,
@@ -28,8 +28,9 @@ from readygate.conditions import Bound
 from readygate.errors import Mistake
 from readygate.expectation import AtLeastRate, AtMostDuration, AtMostPercent, Expectation, Seconds
 from readygate.load import plan
-from readygate.load.arithmetic import refuse_beyond, refuse_infeasible
+from readygate.load.arithmetic import refuse_beyond, refuse_infeasible, refuse_too_few, refuse_unfilled
 from readygate.load.baseline import FEWEST
+from readygate.load.outcome import PERCENTILES
 from readygate.load.schedule import Schedule
 from readygate.load.schedule import Stage as Span
 from readygate.spec import Spec
@@ -67,6 +68,11 @@ class Thresholds(Spec):
     max: AtMostDuration | None = Field(None, description="How long any answer may take.")
     errors: AtMostPercent = Field(description="The share of wrong, broken and missing answers, e.g. 0%.")
     endpoints: dict[str, EndpointThresholds] = Field({}, description="The same for single endpoints.")
+
+    @property
+    def latencies(self) -> tuple[str, ...]:
+        """The percentiles that are limited."""
+        return tuple(name for name in PERCENTILES if getattr(self, name) is not None)
 
     @property
     def latency_limits(self) -> dict[str, float]:
@@ -120,6 +126,8 @@ class Load(Spec):
         planned = self.planned("")
         refuse_beyond(planned, self.ceiling.rate, self.ceiling.users, self.ceiling.time)
         refuse_infeasible(planned, _least(self.thresholds.rate), self.thresholds.latency_limits)
+        refuse_too_few(planned, self.thresholds.latencies)
+        refuse_unfilled(planned)
         self._refuse_unknown_endpoints(planned)
         return self
 
@@ -131,10 +139,10 @@ class Load(Spec):
             )
 
     def _refuse_unknown_endpoints(self, planned: plan.Plan) -> None:
-        known = {f"{step.method} {step.name}" for journey in planned.journeys for step in journey.steps}
+        known = planned.endpoints
         unknown = [name for name in self.thresholds.endpoints if known and name not in known]
         if unknown:
-            raise Mistake(f"no step is called '{unknown[0]}'", f"steps are: {', '.join(sorted(known))}")
+            raise Mistake(f"no step is called '{unknown[0]}'", f"steps are: {', '.join(known)}")
 
     def planned(self, name: str) -> plan.Plan:
         """The plan as the generator gets it."""

@@ -14,18 +14,20 @@ from readygate.announcing import announce
 from readygate.areas.load.watch import Watched, Watching, conclude_watched, watching
 from readygate.errors import CouldNotLook
 from readygate.expectation import Expectation
-from readygate.load import baseline, running
+from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
 from readygate.load.histogram import quantile
 from readygate.load.intent import intent, terminal
-from readygate.load.outcome import Endpoint, Outcome
+from readygate.load.outcome import PERCENTILES, Endpoint, Outcome
+from readygate.load.plan import Plan
 from readygate.load.tally import NO_ANSWER
+from readygate.load.trust import fewest_for
 from readygate.results import Evidence
 
 if TYPE_CHECKING:
     from readygate.areas.load.plan import Compare, Load
 
-PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+_MORE = "give the generator more processes, or a machine of its own"
 
 # Where what is too large for results.json is written; the folder `load` in it has one file a plan.
 OUT = "READYGATE_OUT"
@@ -33,59 +35,80 @@ OUT = "READYGATE_OUT"
 
 @dataclass(frozen=True, slots=True)
 class LoadRun:
-    """A run, and what may be concluded from it."""
+    """A run, and what may be concluded from it; `limits` are those on answer times, in seconds."""
 
+    plan: Plan
     outcome: Outcome
     file: Path
     limits: Mapping[str, float]
     watched: Watching | None = None
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def saturation(self) -> str:
+        return trust.saturation(self.outcome, self.limits)
+
     def conclude(self, name: str, expected: Expectation) -> float | None:
         """What the run as a whole says of one threshold, `p95` for instance; None where nothing was answered well.
 
-        Raises CouldNotLook where it proves nothing: a run that ended early can't pass, and one whose generator was
-        saturated can't fail, as its lag only makes answers look slower.
+        Raises CouldNotLook where it proves nothing: no pass, where less was asked than declared; no failure, where
+        it may be the generator's own.
         """
         if name in ("rate", "worst_rate"):
-            return self._concluded(getattr(self.outcome, name), expected, can_be_ours=True)
-        return self._concluded_of(self.outcome.whole, name, expected)
+            value: float | None = getattr(self.outcome, name)
+            self._refuse_ours(expected, value, None)
+        else:
+            value = self._concluded(self.outcome.whole, name, expected)
+        unasked = [each for each in self.plan.endpoints if not self._asked(each)]
+        if unasked and expected.judge(value):
+            raise CouldNotLook(f"'{unasked[0]}' was never asked while it was measured", mend="measure for longer")
+        return value
 
     def conclude_endpoint(self, endpoint: str, name: str, expected: Expectation) -> float | None:
         """The same of one endpoint."""
-        found = self.outcome.endpoints.get(endpoint)
-        if found is None:
-            seen = ", ".join(self.outcome.endpoints) or "nothing at all"
+        if not self._asked(endpoint):
+            seen = ", ".join(filter(self._asked, self.outcome.endpoints)) or "nothing at all"
             raise CouldNotLook(f"'{endpoint}' was never asked in the run, only {seen}", mend="write its name so")
-        return self._concluded_of(found, name, expected)
+        return self._concluded(self.outcome.endpoints[endpoint], name, expected)
 
-    def _concluded_of(self, part: Endpoint, name: str, expected: Expectation) -> float | None:
-        # No lag of ours makes a target answer wrongly; only that an answer was not there in time may be our doing.
-        can_be_ours = name != "errors" or all(kind.startswith(NO_ANSWER) for kind in part.errors)
-        return self._concluded(_measure(part, name), expected, can_be_ours=can_be_ours)
+    def _asked(self, endpoint: str) -> bool:
+        found = self.outcome.endpoints.get(endpoint)
+        return found is not None and found.good + found.bad > 0
 
-    def _concluded(self, value: float | None, expected: Expectation, *, can_be_ours: bool) -> float | None:
-        failed = not expected.judge(value)
-        saturation = self.outcome.saturation(self.limits.get("p50"), self.limits.get("p99"))
-        if failed and saturation and can_be_ours:
-            raise CouldNotLook(
-                f"the load generator was saturated: {saturation}",
-                cause=f"saturated:{self.outcome.plan}",
-                mend="give it more processes, or a machine of its own",
-            )
-        if not failed and self.outcome.stopped:
-            raise CouldNotLook(
-                f"the run was stopped at {self.outcome.seconds[-1].number} s, as errors went beyond the limit",
-                cause=f"stopped:{self.outcome.plan}",
-                mend="see what the errors are",
-            )
+    def _concluded(self, part: Endpoint, name: str, expected: Expectation) -> float | None:
+        if name == "errors":
+            # No lag of ours makes a target answer wrongly; only that an answer was not there in time may be ours.
+            wrong = {kind: count for kind, count in part.errors.items() if not kind.startswith(NO_ANSWER)}
+            surely = Endpoint(part.response, part.service, wrong).errors_percent
+            self._refuse_ours(expected, part.errors_percent, surely)
+            return part.errors_percent
+        share = PERCENTILES.get(name, 1.0)
+        value = part.latency(share)
+        self._refuse_ours(expected, value, trust.least(part.response, share, self.outcome))
+        if expected.judge(value) and part.good < (needed := fewest_for(share)):
+            raise CouldNotLook(f"{name} takes {needed} answers to tell, and {part.good} came", mend="measure longer")
         return value
 
+    def _refuse_ours(self, expected: Expectation, value: float | None, least: float | None) -> None:
+        """Raise CouldNotLook where what was measured may be the generator's doing; `least` is surely the target's."""
+        if expected.judge(value):
+            slipped = trust.slipped(self.outcome)
+            if slipped:
+                raise CouldNotLook(f"the load was never held: {slipped}", cause=self._cause("slipped"), mend=_MORE)
+            if self.outcome.stopped:
+                at = self.outcome.seconds[-1].number
+                raise CouldNotLook(
+                    f"the run was stopped at {at} s, as errors went beyond the limit",
+                    cause=self._cause("stopped"),
+                    mend="see what the errors are",
+                )
+        elif (least is None or expected.judge(least)) and self.saturation:
+            raise CouldNotLook(
+                f"the load generator was saturated: {self.saturation}", cause=self._cause("saturated"), mend=_MORE
+            )
 
-def _measure(part: Endpoint, name: str) -> float | None:
-    if name == "errors":
-        return part.errors_percent
-    return part.slowest if name == "max" else part.latency(PERCENTILES[name])
+    def _cause(self, what: str) -> str:
+        return f"{what}:{self.outcome.plan}"
 
 
 def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
@@ -109,7 +132,7 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
             raise CouldNotLook("the run, which another process of this session began, ended without an outcome")
         outcome = Outcome.read(file)
     _refuse_empty(outcome)
-    return LoadRun(outcome, file, load.thresholds.latency_limits, seen, (Evidence(said, _summary(outcome)),))
+    return LoadRun(made, outcome, file, load.thresholds.latency_limits, seen, (Evidence(said, _summary(outcome)),))
 
 
 def observe_watched(load_run: LoadRun) -> Watched:
@@ -173,7 +196,7 @@ def _summary(outcome: Outcome) -> str:
         *(f"{count} x {kind}" for kind, count in sorted(whole.errors.items(), key=lambda each: -each[1])[:8]),
         *(
             f"generator {number + 1}: loop lag p99 {each.loop_p99 * 1000:.1f} ms, lateness p99 "
-            f"{each.late_p99 * 1000:.1f} ms, {each.cpu:.0%} of a core"
+            f"{each.late_p99 * 1000:.1f} ms, {each.cpu:.0%} of a core, {each.queued:.0%} of the time waiting for one"
             for number, each in enumerate(outcome.health)
         ),
     ]
@@ -198,8 +221,7 @@ class Comparison:
 
 def observe_comparison(load: Load, compare: Compare, load_run: LoadRun) -> Comparison:
     """Compare with the last good runs, and keep this one if it is good. CouldNotLook: there are too few."""
-    outcome, kept = load_run.outcome, Baseline(Path(compare.folder))
-    saturation = outcome.saturation(load_run.limits.get("p50"), load_run.limits.get("p99"))
+    outcome, kept, saturation = load_run.outcome, Baseline(Path(compare.folder)), load_run.saturation
     if saturation or outcome.stopped or not outcome.whole.good:
         why = f"the load generator was saturated: {saturation}" if saturation else "the run did not go to its end"
         raise CouldNotLook(f"{why}, so it says nothing beside others", cause=f"saturated:{outcome.plan}")

@@ -97,7 +97,7 @@ class Step(Setting):
     headers: dict[str, str] = Field({}, description="Its headers.")
     body: str | None = Field(None, description="Its body, as text.")
     send: dict[str, Any] | None = Field(None, description="Its body, sent as JSON.")
-    status: tuple[int, ...] | int | None = Field(None, description="The right statuses; else any below 400.")
+    status: tuple[int, ...] | int | None = Field(None, description="The right statuses; else any of 2xx.")
     contains: str | None = Field(None, description="Text that a right answer has in it.")
     json_: dict[str, str | int | float | bool | None] = Field(
         {}, alias="json", description="Values of a right answer by dotted path, such as user.name."
@@ -194,7 +194,10 @@ def read_rows(path: str | None) -> tuple[dict[str, str], ...]:
     if path is None:
         return ()
     with Path(path).open(newline="") as file:
-        rows = tuple(dict(row) for row in DictReader(file))
+        rows = tuple(DictReader(file))
     if not rows:
         raise Mistake(f"'{path}' has no lines below its heading", "add one a visitor")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise Mistake(f"line {number} below the heading of '{path}' has not as many values", "give it as many")
     return rows
