@@ -1,13 +1,20 @@
-"""How long TLS takes to look at: everything about one endpoint, and fifty of them at once, on an nginx of our own.
+"""How long TLS takes to look at, and what is found: on nginx with one flaw an endpoint, beside sslyze and testssl.sh.
 
 python -m benchmarks.tls [ENDPOINTS]
+
+sslyze is taken from the PATH, or is what SSLYZE names; it has to have an environment of its own.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,19 +22,17 @@ from typing import Any
 from readygate.areas import FACTS, SECTIONS
 from readygate.facts import Facts
 from readygate.spec import leaves
-from tests.web import authority, nginx, write_chain
+from tests.tls_flaws import HOST, Served, serving
+from tests.web import failing
 
-HOST = "shop.example"
-ROOT = authority()
 EVERYTHING = ("certificate", "trust", "protocols", "ciphers", "met_profiles", "agreed", "stapling")
 AT_A_TIME = 16
+Scanner = Callable[[Served], set[str]]
 
 
-def look(port: int, ca: Path) -> float:
+def look(declared: dict[str, Any]) -> float:
     """Seconds for every fact about the TLS of one endpoint."""
-    declared: dict[str, Any] = {"url": f"https://{HOST}:{port}", "resolve": "127.0.0.1"}
-    declared["tls"] = {"ca": str(ca), "trusted": True}
-    (leaf,) = leaves(SECTIONS["sites"].model_validate(declared), "site", ("sites", "site"))
+    (leaf, *_) = leaves(SECTIONS["sites"].model_validate(declared), "site", ("sites", "site"))
     facts = Facts(FACTS, lambda leaf, name=None: None)
     begun = time.monotonic()
     for name in EVERYTHING:
@@ -35,18 +40,64 @@ def look(port: int, ca: Path) -> float:
     return time.monotonic() - begun
 
 
-def main(endpoints: int) -> None:
+def readygate(served: Served) -> set[str]:
+    """What fails of an endpoint that is declared as the sound one is."""
+    return failing("sites", served.declared)
+
+
+def sslyze(served: Served) -> set[str]:
+    """What it has against the endpoint, with Mozilla's profile asked for."""
+    command = [os.environ.get("SSLYZE", "sslyze"), f"--sni={HOST}", f"--certinfo_ca_file={served.ca}"]
+    command += ["--mozilla_config=intermediate", f"127.0.0.1:{served.port}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    against = {line.strip(" *").partition(":")[0] for line in said if line.startswith("        * ")}
+    # Its other stores are those of the public CAs, which know nothing of ours.
+    ours = ("Supplied CA file", "Hostname Validation")
+    return against | {word for line in said for word in ours if word in line and "FAILED" in line}
+
+
+def testssl(served: Served) -> set[str]:
+    """What it finds worse than in order, of what is ours, too: no attacks, headers and simulated clients."""
     with tempfile.TemporaryDirectory() as folder:
-        chain, key = write_chain(Path(folder), ROOT.issue(HOST))
-        ca = Path(folder, "ca.pem")
-        ca.write_bytes(ROOT.pem)
-        rules = f"ssl_certificate {chain}; ssl_certificate_key {key}; return 204;"
-        with nginx(Path(folder), rules, listen="ssl http2") as port:
-            print(f"everything about one endpoint: {min(look(port, ca) for _ in range(5)):.2f} s")
+        told = Path(folder, "findings.json")
+        command = ["testssl", "-p", "-s", "-f", "-P", "-S", "--quiet", "--warnings", "off", "--ip", "127.0.0.1"]
+        command += ["--add-ca", str(served.ca), "--jsonfile", str(told), f"{HOST}:{served.port}"]
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        findings = json.loads(told.read_text())
+    return {each["id"] for each in findings if each["severity"] in ("LOW", "MEDIUM", "HIGH", "CRITICAL")}
+
+
+def compare(served: list[Served], scanners: dict[str, Scanner]) -> None:
+    """Of each endpoint what a scanner says that it doesn't say of the sound one, which is the first."""
+    print("| endpoint | " + " | ".join(scanners) + " |\n" + "|---" * (len(scanners) + 1) + "|")
+    usual: dict[str, set[str]] = {}
+    took = dict.fromkeys(scanners, 0.0)
+    for each in served:
+        row = []
+        for name, scan in scanners.items():
             begun = time.monotonic()
-            with ThreadPoolExecutor(AT_A_TIME) as pool:
-                slowest = max(pool.map(lambda _: look(port, ca), range(endpoints)))
-            print(f"{endpoints} at once: {time.monotonic() - begun:.2f} s, the slowest {slowest:.2f} s")
+            found = scan(each)
+            took[name] += time.monotonic() - begun
+            usual.setdefault(name, found)
+            mine = found if each is served[0] else found - usual[name]
+            row.append(", ".join(sorted(mine)) or "-")
+        print(f"| {each.endpoint.name} | {' | '.join(row)} |", flush=True)
+    print("| seconds an endpoint | " + " | ".join(f"{each / len(served):.2f}" for each in took.values()) + " |")
+
+
+def main(endpoints: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
+        sound = served[0].declared
+        print(f"everything about one endpoint: {min(look(sound) for _ in range(5)):.2f} s")
+        begun = time.monotonic()
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            slowest = max(pool.map(lambda _: look(sound), range(endpoints)))
+        print(f"{endpoints} at once: {time.monotonic() - begun:.2f} s, the slowest {slowest:.2f} s\n")
+        peers: dict[str, Scanner] = {"sslyze": sslyze, "testssl": testssl}
+        here = {name: scan for name, scan in peers.items() if shutil.which(os.environ.get(name.upper(), name))}
+        for name in peers.keys() - here.keys():
+            print(f"{name} is not here to compare with\n")
+        compare(served, {"readygate": readygate, **here})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from readygate.areas.tls.ports import TlsPort
 from readygate.areas.tls.renewal import Renewal, longest_gap_s
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
+from tests.tls_flaws import serving
 from tests.web import DAY, Signed, authority, failing, free_port, nginx, tls_context, web_server, write_chain
 
 HOST = "shop.example"
@@ -120,6 +121,12 @@ def test_http_2_is_agreed_on_only_where_nginx_has_it(configured: Configured) -> 
 def test_key_and_signature_are_told(configured: Configured) -> None:
     assert not failed(configured(shown=ECDSA), key_type="ECDSA", signature="sha256")
     assert failed(configured(shown=RSA), key_type="ECDSA", signature="sha384") == {"tls.key_type", "tls.signature"}
+
+
+def test_each_flaw_is_found_and_none_in_a_sound_endpoint(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        found = {each.endpoint.name: failing("sites", each.declared) for each in served}
+    assert found == {each.endpoint.name: {f"tls.{check}" for check in each.endpoint.fails} for each in served}
 
 
 def test_a_stapled_response_is_seen(tmp_path: Path) -> None:

@@ -100,6 +100,9 @@ def certify(
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(_usage(is_authority), critical=True)
     )
     if not is_authority:
         found_at = x509.UniformResourceIdentifier("http://ca.example/issuer.der")
@@ -112,6 +115,12 @@ def certify(
             critical=False,
         )
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _usage(is_authority: bool) -> x509.KeyUsage:
+    """An authority signs certificates and what was revoked, a server its key exchange."""
+    signs, serves = is_authority, not is_authority
+    return x509.KeyUsage(serves, False, serves, False, False, signs, signs, False, False)
 
 
 def _general_name(name: str) -> x509.GeneralName:

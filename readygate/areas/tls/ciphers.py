@@ -25,10 +25,14 @@ _BEFORE_1_3 = tuple(version for version in tls_hello.NAMES.values() if version <
 
 @dataclass(frozen=True, slots=True)
 class Ciphers:
-    """The suites that are accepted below TLS 1.3; of a single one the server leaves no choice."""
+    """The suites that are accepted below TLS 1.3; of a single one the server leaves no choice.
+
+    `dh_bits` is the size of the group for DHE, where that is accepted.
+    """
 
     accepted: tuple[str, ...]
     server_chooses: bool
+    dh_bits: int | None = None
     evidence: tuple[Evidence, ...] = ()
 
     @property
@@ -78,7 +82,7 @@ def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
     """Offer all suites, take away what the server chose, and offer the rest, until it refuses."""
     spoken = [version for version in _BEFORE_1_3 if _name(version) in protocols.accepted]
     if not spoken:
-        return Ciphers((), True, (Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"),))
+        return Ciphers((), True, evidence=(Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"),))
     version, codes = spoken[-1], list(SUITES)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         shares = pool.map(lambda start: _accepted(origin, version, codes[start::_AT_A_TIME]), range(_AT_A_TIME))
@@ -86,10 +90,13 @@ def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
     accepted = [code for code in codes if code in found]
     told = ", ".join(SUITES[code] for code in accepted) or "none that we know"
     chooses = _server_chooses(origin, version, accepted) if len(accepted) > 1 else True
+    dh_bits = _dh_bits(origin, version, accepted)
+    told += f"; DHE with {dh_bits} bits" if dh_bits else ""
     return Ciphers(
         tuple(SUITES[code] for code in accepted),
         chooses,
-        (Evidence(f"{len(codes)} cipher suites of {_name(version)} offered to {origin.at}", told),),
+        dh_bits,
+        evidence=(Evidence(f"{len(codes)} cipher suites of {_name(version)} offered to {origin.at}", told),),
     )
 
 
@@ -161,6 +168,19 @@ def _server_chooses(origin: Origin, version: tls_hello.Version, accepted: Sequen
     return there == back
 
 
+def _dh_bits(origin: Origin, version: tls_hello.Version, accepted: Sequence[int]) -> int | None:
+    ephemeral = [code for code in accepted if SUITES[code].startswith(("DHE-", "ADH-", "EXP-DHE-"))]
+    if not ephemeral:
+        return None
+    hello = tls_hello.client_hello(version, origin.server_name, ephemeral)
+    bits = exchange(origin, version, hello, tls_hello.dh_bits)
+    if bits is None:
+        raise CouldNotLook(
+            f"{origin.at} accepts DHE and then does not tell its group", cause=f"handshake:{origin.site}"
+        )
+    return bits
+
+
 def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> list[str]:
     """What the profile would not have."""
     wrong = []
@@ -168,6 +188,8 @@ def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificat
         wrong.append(f"accepts {', '.join(versions)}")
     if suites := [each for each in ciphers.accepted if each not in profile.suites]:
         wrong.append(f"accepts {', '.join(suites)}")
+    if ciphers.dh_bits is not None and ciphers.dh_bits < profile.dh_bits:
+        wrong.append(f"DHE has {ciphers.dh_bits} bits")
     is_rsa = certificate.key_type == "RSA"
     if is_rsa and (profile.rsa_bits is None or (certificate.key_bits or 0) < profile.rsa_bits):
         wrong.append(f"its key is RSA of {certificate.key_bits} bits")

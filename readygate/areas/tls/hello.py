@@ -39,7 +39,7 @@ class StrangeAnswerError(ValueError):
 
 _ALERT, _HANDSHAKE = 21, 22
 _FATAL, _CLOSE_NOTIFY = 2, 0
-_CLIENT_HELLO, _SERVER_HELLO, _HELLO_DONE, _CERTIFICATE_STATUS = 1, 2, 14, 22
+_CLIENT_HELLO, _SERVER_HELLO, _KEY_EXCHANGE, _HELLO_DONE, _CERTIFICATE_STATUS = 1, 2, 12, 14, 22
 _SERVER_NAME, _STATUS_REQUEST, _GROUPS, _POINT_FORMATS, _SIGNATURES, _VERSIONS, _KEY_SHARE = 0, 5, 10, 11, 13, 43, 51
 _X25519 = 0x001D
 
@@ -135,6 +135,14 @@ def is_stapled(answer: BinaryIO) -> bool | None:
         if kind == _HELLO_DONE:
             return False
     return None if not kinds else False
+
+
+def dh_bits(answer: BinaryIO) -> int | None:
+    """The size of the group that the server would agree on a key in, where only DHE was offered (RFC 5246, 7.4.3)."""
+    for kind, message in _messages(answer):
+        if kind == _KEY_EXCHANGE:
+            return int.from_bytes(message[2 : 2 + int.from_bytes(message[:2])]).bit_length()
+    return None
 
 
 def _messages(answer: BinaryIO) -> Iterator[tuple[int, bytes]]:

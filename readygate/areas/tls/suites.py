@@ -123,6 +123,7 @@ class Profile:
     suites: frozenset[str]
     rsa_bits: int | None
     days: int
+    dh_bits: int
 
 
 _INTERMEDIATE = frozenset(
@@ -136,7 +137,7 @@ _OLD = _INTERMEDIATE | frozenset(
     )
 )
 PROFILES = {
-    "modern": Profile(frozenset({"TLSv1.3"}), frozenset(), None, 90),
-    "intermediate": Profile(frozenset({"TLSv1.2", "TLSv1.3"}), _INTERMEDIATE, 2048, 366),
-    "old": Profile(frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}), _OLD, 2048, 366),
+    "modern": Profile(frozenset({"TLSv1.3"}), frozenset(), None, 90, 0),
+    "intermediate": Profile(frozenset({"TLSv1.2", "TLSv1.3"}), _INTERMEDIATE, 2048, 366, 2048),
+    "old": Profile(frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}), _OLD, 2048, 366, 1024),
 }
