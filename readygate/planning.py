@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from readygate.accounting import NO_SUITE
+from readygate.attestations import FILE
 from readygate.errors import ExitCode, UsageError
 from readygate.grounds import Grounds
 from readygate.inventory import load
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
 from readygate.session import Session
+from readygate.spec import Leaf
+from readygate.verdict import ATTESTATION
 
 _COLUMNS = ("check", "target", "severity", "owner", "line", "verified by")
 
@@ -65,7 +68,11 @@ def plan(path: Path, environment: str | None) -> list[dict[str, str]]:
             "severity": str(leaf.severity or next((each.severity for each in bound.get(leaf.dotted, ())), "major")),
             "owner": leaf.owner or "",
             "line": str(leaf.position).rpartition(":")[0],
-            "verified by": ", ".join(sorted({each.suite for each in bound.get(leaf.dotted, ())})) or NO_SUITE,
+            "verified by": _verified_by(leaf, {each.suite for each in bound.get(leaf.dotted, ())}),
         }
         for leaf in inventory.leaves
     ]
+
+
+def _verified_by(leaf: Leaf, suites: set[str]) -> str:
+    return FILE if leaf.check == ATTESTATION else ", ".join(sorted(suites)) or NO_SUITE

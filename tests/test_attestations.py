@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -96,6 +97,12 @@ def project(tmp_path: Path) -> Project:
         """,
     )
     return made
+
+
+def test_a_plan_names_the_file_that_a_person_writes(project: Project) -> None:
+    ended = project.readygate("plan")
+    assert ended.code == 0
+    assert re.search(r"attestation[.]every +rollback-rehearsed .* attestations[.]yml$", ended.stdout, re.MULTILINE)
 
 
 def test_a_run_is_incomplete_until_somebody_attests(project: Project) -> None:
