@@ -65,6 +65,14 @@ def test_a_plan_names_each_expectation_with_its_line_and_who_verifies_it(project
     assert [row["check"] for row in as_json] == ["file.exists", "file.size"]
 
 
+def test_a_plan_has_what_the_release_does_not_ask_for(project: Project) -> None:
+    left_out = "leave_out: [{check: file.size, reason: asked at night}]"
+    project.write("reports/release.yml", f"question: May it?\n{left_out}\n")
+    ended = project.readygate("plan", "--json")
+    assert ended.code == 0
+    assert all("suites/test_" in row["verified by"] for row in json.loads(ended.stdout))
+
+
 def test_a_plan_with_a_hole_is_incomplete(project: Project) -> None:
     text = (project.folder / "inventory.yml").read_text()
     project.write("inventory.yml", text + "x-payments: {kaspi: true}\n")
