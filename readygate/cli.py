@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import tempfile
@@ -39,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone, e.g. `readygate plan | head`; nobody has heard a verdict.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _internal_error(traceback.format_exc())
+        written = error.filename or "the results"
+        _complain(f"no space is left to write {written}; make room, or name a folder with --out")
+        return int(ExitCode.USAGE)
     except Exception:  # noqa: BLE001 - the last line of defence: never a traceback at the user
         return _internal_error(traceback.format_exc())
 
@@ -259,7 +266,10 @@ def _lint(arguments: argparse.Namespace) -> int:
 
     inventory = load(arguments.inventory, arguments.env, os.environ)
     where = f" in environment {inventory.environment}" if inventory.environment else ""
-    print(f"{arguments.inventory}: {len(inventory.leaves)} expectations{where}, all well-formed")
+    count = len(inventory.leaves)
+    print(f"{arguments.inventory}: {count} expectation{'s' * (count != 1)}{where}, all well-formed")
+    if others := [name for name in inventory.environments if name != inventory.environment]:
+        print(f"not merged, so not checked: {', '.join(others)}; see --env")
     return ExitCode.GO
 
 

@@ -115,6 +115,14 @@ def _read_size(actual: object) -> int:
     return units.parse_size(actual) if isinstance(actual, str) else _read_count(actual)
 
 
+def _parse_percent(raw: object) -> float:
+    # Whoever writes 0.85 has most likely meant 85%.
+    if (percent := units.parse_percent(raw)) and abs(percent) < 1 and "%" not in str(raw):
+        share = units.plain(round(percent * 100, 6))
+        raise not_a("a percentage", raw, f"write {share}%, or {units.plain(percent)}% if so little is meant")
+    return percent
+
+
 def _read_percent(actual: object) -> float:
     return units.parse_percent(actual) if isinstance(actual, str) else _read_amount(actual)
 
@@ -272,7 +280,7 @@ NUMBER = Kind(
 PERCENT = Kind(
     "percentage",
     "85%",
-    units.parse_percent,
+    _parse_percent,
     _read_percent,
     units.show_percent,
     ordered=True,

@@ -182,6 +182,7 @@ def _look(
             *("-p", "no:locust"),
             *([] if cache else ["-p", "no:cacheprovider"]),
             *("-q", "--no-header", "--no-summary", "--tb=no", "--show-capture=no"),
+            "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning",  # testinfra's, by our own import
             *("--import-mode=importlib", "--continue-on-collection-errors"),
             *extra,
         ],

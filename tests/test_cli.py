@@ -87,6 +87,20 @@ def test_lint_counts_what_is_declared(project: Project) -> None:
     assert (ended.code, ended.stdout) == (0, "inventory.yml: 2 expectations, all well-formed\n")
 
 
+def test_lint_names_the_environments_that_it_did_not_merge(project: Project) -> None:
+    overlays = "environments: {staging: {project: s}, production: {project: p}}\n"
+    project.write("inventory.yml", (project.folder / "inventory.yml").read_text() + overlays)
+    assert "not merged, so not checked: staging, production" in project.readygate("lint").stdout
+    assert "not merged, so not checked: production" in project.readygate("lint", "--env", "staging").stdout
+
+
+def test_a_full_disk_is_no_bug_of_ours(project: Project) -> None:
+    command = [sys.executable, "-m", "readygate.cli", "schema"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, cwd=project.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr.partition(";")[0]) == (2, "no space is left to write the results")
+
+
 @pytest.mark.parametrize("command", ["run", "plan", "lint"])
 @pytest.mark.parametrize(
     ("arguments", "said"),

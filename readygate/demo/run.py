@@ -30,5 +30,6 @@ def list_faults() -> int:
     """Print what can be broken, and what should notice."""
     width = max(map(len, FAULTS))
     for fault in FAULTS.values():
-        print(f"{fault.name.ljust(width)}  {fault.summary} (seen by {', '.join(fault.caught_by)})")  # noqa: T201
+        seen = f"seen by {', '.join(fault.caught_by)}" if fault.caught_by else "nothing is left to look at"
+        print(f"{fault.name.ljust(width)}  {fault.summary} ({seen})")  # noqa: T201
     return ExitCode.GO

@@ -27,8 +27,9 @@ class Inventory:
     """One environment's inventory, complete and checked.
 
     `leaves` is every expectation in the order of the document; `data` holds what stands under `x-` keys;
-    `variables` are those that were provided for this run, such as free ports; `pointed` are the entries that
-    are elsewhere in this run than the files say, as in `sites.api=https://green.example.com`.
+    `environments` are all that have an overlay; `variables` are those that were provided for this run, such as
+    free ports; `pointed` are the entries that are elsewhere in this run than the files say, as in
+    `sites.api=https://green.example.com`.
     """
 
     project: str
@@ -41,6 +42,7 @@ class Inventory:
     places: Places
     files: tuple[SourceFile, ...]
     root: FilePath
+    environments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pointed: tuple[str, ...] = ()
 
@@ -75,7 +77,7 @@ def load(
     from readygate.inventory.checking import checked
 
     inventory = checked(tree, composed.files, path, environment or "", environ)
-    return replace(inventory, variables=variables, pointed=pointed)
+    return replace(inventory, environments=composed.environments, variables=variables, pointed=pointed)
 
 
 def server_of(leaf: Leaf) -> str | None:

@@ -25,6 +25,7 @@ class Composed:
 
     tree: Mapping
     files: tuple[SourceFile, ...]
+    environments: tuple[str, ...]
 
 
 def compose(path: Path, env: str | None) -> Composed:
@@ -58,7 +59,7 @@ def compose(path: Path, env: str | None) -> Composed:
     tree = _Inheritance(tree, written, problems).applied(removals)
     problems += removals.problems(base, tree)
     _stop_at(problems)
-    return Composed(tree, tuple(files.read_so_far))
+    return Composed(tree, tuple(files.read_so_far), tuple(overlays))
 
 
 class _Files:

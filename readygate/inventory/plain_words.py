@@ -49,13 +49,13 @@ _PLAIN_WORDS = (
         "flow sequence: .*(expected ',' or)",
         True,
         "this list is not closed",
-        "close it with ], commas between members",
+        "close it with ], commas between members; text that holds , [ ] { } or : goes in quotes",
     ),
     (
         "flow mapping: .*(expected ',' or)",
         True,
         "this mapping is not closed",
-        "close it with }, commas between entries",
+        "close it with }, commas between entries; text that holds , [ ] { } or : goes in quotes",
     ),
     ("quoted scalar: found unexpected", True, "this quote is never closed", "close it"),
     (

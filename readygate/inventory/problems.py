@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from difflib import get_close_matches
 from types import NoneType
@@ -35,9 +36,12 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
         case "extra_forbidden":
             meant = _meant(path, document)
             mend = f"did you mean '{meant}'?" if meant else f"known here: {', '.join(_keys_beside(path, document))}"
-            return f"unknown key '{path[-1]}'", mend
+            return f"unknown key '{path[-1]}'{_foreign(str(path[-1]))}", mend
         case "missing":
             return f"'{path[-1]}' is missing", f"add it: {_description(path, document)}"
+        case "dict_type" | "model_type" | "model_attributes_type" if isinstance(given, list):
+            one = next((str(each) for each in given if isinstance(each, str | int)), "name")
+            return "is a list, and these have names", f"write `{one}:`, its keys below it, for each instead of `- `"
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{shown} is not a mapping", "write its keys below it, indented"
         case "string_type":
@@ -78,6 +82,12 @@ def _shown(given: object) -> str:
             return f"'{given}'"
         case _:
             return "this"
+
+
+def _foreign(key: str) -> str:
+    """A letter that only looks like one of ours, told by its name."""
+    letter = next((each for each in key if not each.isascii()), None)
+    return f", where '{letter}' is {unicodedata.name(letter, 'an unknown sign')}" if letter else ""
 
 
 def _meant(path: Path, document: type[BaseModel]) -> str | None:

@@ -38,7 +38,8 @@ _KINDS = {
 def absolute(path: str) -> str:
     """The path, if it says where it is without a folder to start from."""
     if not path.startswith("/") or "\0" in path:
-        raise Mistake(f"'{path}' is not an absolute path", f"write e.g. /{path.lstrip('~./')}")
+        meant = path.replace("~", "/home/deploy", 1) if path.startswith("~/") else f"/{path.lstrip('~./')}"
+        raise Mistake(f"'{path}' is not an absolute path", f"write e.g. {meant}")
     if path != normpath(path):
         raise Mistake(f"'{path}' is a roundabout path", f"write {normpath(path)}")
     return path

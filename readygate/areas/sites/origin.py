@@ -129,6 +129,7 @@ def parse_site_url(url: str) -> SplitResult:
         port, host = parts.port, parts.hostname
         ascii_name(host or "")
     except ValueError:
+        mend = "put an IPv6 address in brackets: http://[::1]:8080" if url.count(":") > 2 and "@" not in url else mend
         raise Mistake("this is not a URL that can be asked", mend) from None
     if parts.username is not None or parts.password is not None:
         raise Mistake("a URL must not hold a user or a password", "send it in an endpoint's request_headers")
