@@ -23,6 +23,15 @@ def test_there_are_enough_backups_to_go_back_to(backup, artifacts):
     assert artifacts.count in backup.count
 
 
+@pytest.mark.check("backup.distinct")
+def test_backups_differ_from_each_other(backup, distinct):
+    """A rotation that copies one dump on and on looks like a week of them until one needs last Tuesday.
+
+    Mend: see which step of the job still writes a new dump, and which only renames or copies the last one.
+    """
+    assert distinct.count in backup.distinct, distinct.reason
+
+
 @pytest.mark.check("backup.size", severity="blocker")
 def test_newest_backup_is_as_large_as_a_real_one(backup, artifacts):
     """A dump that failed at once is small, recent, and looks like a backup to everything but its size.
@@ -57,6 +66,15 @@ def test_newest_backup_is_whole(backup, soundness):
     Mend: run the job by hand with `set -o pipefail`, see why it breaks off, and write a new one now.
     """
     assert soundness.sound in backup.sound, soundness.reason
+
+
+@pytest.mark.check("backup.continuous", severity="blocker")
+def test_no_segment_of_the_log_is_missing(backup, continuity):
+    """A recovery goes on until the first segment that isn't there, and drops what was written after it.
+
+    Mend: make a new base backup now, then see in the server's log why archive_command lost the segment.
+    """
+    assert continuity.continuous in backup.continuous, continuity.reason
 
 
 @pytest.mark.check("backup.holds", severity="blocker")

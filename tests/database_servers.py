@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -80,7 +81,9 @@ def served(
 
 def as_user(user: str | None) -> list[str]:
     """PostgreSQL and MariaDB refuse to run as root."""
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user and os.geteuid() == 0 else []
+    if not user or os.geteuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups"]
 
 
 def do(*command: object, user: str | None = None, **environ: str) -> str:

@@ -29,7 +29,7 @@ from readygate.drills import postgres
 from readygate.drills.dumps import Ends
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held
-from tests.test_area_backups import DUMP, declared, write
+from tests.test_area_backups import DUMP, declared, listed_as, write
 from tests.test_drills import dumps, snapshot  # noqa: F401 - fixtures
 
 DAY = 86400
@@ -38,8 +38,7 @@ needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is n
 
 def listed(*ages_d: float, now: int = 1_800_000_000, zone: str = "+0000") -> str:
     """A listing of artifacts that are so many days old."""
-    entries = "".join(f"1000 8180 {int(now - age * DAY)} /b/{number}.sql//\n" for number, age in enumerate(ages_d))
-    return f"{now} {zone}\n{entries}"
+    return listed_as(now, zone, [(1000, "8180", int(now - age * DAY), f"/b/{n}.sql") for n, age in enumerate(ages_d)])
 
 
 # Schedules. 1800000000 is Friday, 15 January 2027, 08:00 UTC.
@@ -351,6 +350,6 @@ def test_what_dumpdata_writes_is_told_from_what_it_does_not(text: bytes, fault: 
 
 def test_the_time_is_told_in_seconds_of_the_servers_clock() -> None:
     now = int(time.time())
-    artifacts = parse_artifacts("/b/*", f"{now} +0530\n1 8180 {now - 60} /b/db_20260101.sql//\n", "db_%Y%m%d")
-    made = artifacts.found[0].made_at
-    assert artifacts.local(made).strftime("%Y%m%d %H:%M") == "20260101 00:00"
+    listing = listed_as(now, "+0530", [(1, "8180", now - 60, "/b/db_20260101.sql")])
+    artifacts = parse_artifacts("/b/*", listing, "db_%Y%m%d")
+    assert artifacts.found[0].made_local == datetime(2026, 1, 1)

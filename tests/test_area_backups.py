@@ -14,7 +14,8 @@ import subprocess
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,16 @@ def write(path: Path, data: bytes, hours_old: float = 1) -> Path:
     then = time.time() - hours_old * HOUR
     os.utime(path, (then, then))
     return path
+
+
+def listed_as(now: int, zone: str, files: Iterable[tuple[int, str, int, str]]) -> str:
+    """What the server answers to the listing, of files by their size, mode, time and name."""
+    offset = datetime.strptime(zone, "%z").utcoffset() or timedelta()
+    entries = []
+    for number, (size, mode, at, name) in enumerate(files):
+        wall = f"{datetime.fromtimestamp(at, UTC) + offset:%Y-%m-%d %H:%M:%S}.500000000"
+        entries.append(f"{size} {mode} {at} 1:{number} {wall} {zone} {name}//\n")
+    return f"{now} {zone}\n{''.join(entries)}"
 
 
 def why(path: Path) -> str | None:
@@ -325,9 +336,13 @@ def test_a_damaged_database_is_not_asked(tmp_path: Path, database: bytes) -> Non
         held("backups", declared(tmp_path, "*.db", holds={"parcels": ">0"}))
 
 
-def test_only_databases_can_be_asked() -> None:
-    with pytest.raises(ValidationError, match="asks SQLite databases"):
-        Backup.model_validate({"on": "app-1", "path": "/backups/*.sql.gz", "holds": {"orders": ">0"}})
+def test_only_what_has_rows_can_be_asked() -> None:
+    for path, question, message in (
+        ("/backups/*.tar.gz", "orders", "asks databases and dumps"),
+        ("/backups/*.sql.gz", "select count(*) from orders", "a dump can't be asked"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            Backup.model_validate({"on": "app-1", "path": path, "holds": {question: ">0"}})
 
 
 # What can't be told.
@@ -524,7 +539,8 @@ def test_the_name_tells_the_kind(name: str, unpacker: str | None, content: str |
 
 
 def test_the_evidence_names_the_newest_first() -> None:
-    text = "1700000000 +0300\n20 81a4 1690000000 /b/old.sql//\n1048576 8180 1699990000 /b/new.sql//\n"
+    files = [(20, "81a4", 1690000000, "/b/old.sql"), (1048576, "8180", 1699990000, "/b/new.sql")]
+    text = listed_as(1700000000, "+0300", files)
     artifacts = parse_artifacts("/b/*.sql", text)
     assert artifacts.evidence[0].answered == "2 found, the newest first:\n1M /b/new.sql\n20B /b/old.sql"
     assert (artifacts.mode, artifacts.age_s) == (0o600, 10_000)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,26 @@ import pytest
 from readygate.areas.backups.repositories import parse_borg, parse_pgbackrest, parse_restic
 from readygate.drills import postgres
 from readygate.errors import CouldNotLook
+from tests.database_servers import as_user, folder_of
 from tests.holding import held
-from tests.projects import let_others_in
 
 EXPECTED = {"rpo": "1h", "count": 2, "whole": True}
 
 
 def shell(folder: Path, script: str, user: str | None = None) -> None:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "RESTIC_PASSWORD": "ours"}
-    subprocess.run(["sh", "-ec", script], cwd=folder, env=environ, check=True, capture_output=True, user=user)
+    """Run a script in the folder with nothing of our surroundings, and say what it said where it failed."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "RESTIC_PASSWORD": "ours", "LC_ALL": "C"}
+    ran = subprocess.run(
+        [*as_user(user), "sh", "-ec", script],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        umask=0o022,
+        timeout=300,
+        check=False,
+    )
+    assert not ran.returncode, f"{ran.stdout[-2000:]}\n{ran.stderr[-2000:]}"
 
 
 def restic(folder: Path) -> dict[str, Any]:
@@ -42,21 +53,23 @@ def borg(folder: Path) -> dict[str, Any]:
 def pgbackrest(folder: Path) -> dict[str, Any]:
     _, programs = postgres.programs_for(1)
     user = "nobody" if os.geteuid() == 0 else None
-    let_others_in(folder)
-    if user:
-        shutil.chown(folder, user)
-    where = f"repo1-path={folder}/repo\nlog-path={folder}\nlock-path={folder}/lock\nstart-fast=y"
-    (folder / "conf").write_text(f"[global]\n{where}\n[shop]\npg1-path={folder}/data\npg1-socket-path={folder}\n")
+    where = f"repo1-path={folder}/repo\nlog-path={folder}\nlock-path={folder}/lock\nspool-path={folder}/spool"
+    waits = "start-fast=y\narchive-timeout=250"  # a busy machine takes its time
+    server = f"pg1-user=postgres\npg1-socket-path={folder}\npg1-path={folder}/data"
+    (folder / "conf").write_text(f"[global]\n{where}\n{waits}\n[shop]\n{server}\n")
     ask = f"pgbackrest --config={folder}/conf --stanza=shop"
-    server = f"{programs}/pg_ctl -D data -w -l {folder}/log"
+    settings = "-c listen_addresses= -c fsync=off -c shared_buffers=16MB -c dynamic_shared_memory_type=mmap"
+    control = f"{programs}/pg_ctl -D data -w -t 250"
     shell(
         folder,
-        f"{programs}/initdb -D data -A trust -N -U nobody\n"
+        f"{programs}/initdb -D data -A trust -N -U postgres --locale=C >/dev/null\n"
         f"echo \"archive_mode=on\narchive_command='{ask} archive-push %p'\" >> data/postgresql.conf\n"
-        f"{server} -o '-k {folder} -c listen_addresses= -c fsync=off' start\n"
-        f"trap '{server} -m immediate stop' EXIT\n"
-        f"sed -i 's/^pg1-path/pg1-user=nobody\\npg1-database=postgres\\npg1-path/' conf\n"
-        f"{ask} stanza-create; {ask} backup --type=full; {ask} backup --type=full",
+        f"{control} -l log -o '-k {folder} {settings}' start\n"
+        f"trap '{control} -m immediate stop' EXIT\n"
+        f"{ask} stanza-create; {ask} backup --type=full\n"
+        f"psql='{programs}/psql -X -q -h {folder} -U postgres -d postgres'\n"
+        'for n in 1 2 3; do $psql -c "create table t$n as select 1" -c "select pg_switch_wal()" >/dev/null; done\n'
+        f"{ask} backup --type=full",
         user,
     )
     return {"tool": "pgbackrest", "at": "shop", "settings": f"{folder}/conf"}
@@ -67,12 +80,12 @@ PACKS = {"restic": "repo/data/*/*", "borg": "repo/data/0/*", "pgbackrest": "repo
 
 
 @pytest.fixture(scope="session", params=MADE)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def made(request: pytest.FixtureRequest) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A sound repository, and how it is declared; it takes its tool a while to make."""
     if not shutil.which(request.param) or (request.param == "pgbackrest" and not postgres.installed()):
         pytest.skip(f"there is no {request.param} on this machine")
-    folder = tmp_path_factory.mktemp(request.param)
-    return folder, MADE[request.param](folder)
+    with folder_of("nobody") as folder:
+        yield folder, MADE[request.param](folder)
 
 
 @pytest.fixture
@@ -160,3 +173,33 @@ def test_what_the_tools_list_is_read() -> None:
     assert parse_borg(borgs) == [1795228730]
     infos = '[{"backup": [{"error": false, "timestamp": {"stop": 5}}, {"error": true, "timestamp": {"stop": 6}}]}]'
     assert parse_pgbackrest(infos) == [5]
+
+
+# What only one of them can suffer.
+
+
+@pytest.mark.parametrize("made", ["restic"], indirect=True)
+def test_a_lock_that_was_left_in_a_repository_keeps_nobody_from_looking(
+    repository: dict[str, Any], tmp_path: Path
+) -> None:
+    holding = subprocess.Popen(
+        ["restic", "-q", "-r", f"{tmp_path}/repo", "backup", "--no-cache", "--stdin"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RESTIC_PASSWORD": "ours"},
+    )
+    end = time.monotonic() + 60
+    while not any((tmp_path / "repo" / "locks").iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    holding.kill()
+    holding.wait()
+    assert all(held("backup_repositories", declared(repository, **EXPECTED)).values())
+
+
+@pytest.mark.parametrize("made", ["pgbackrest"], indirect=True)
+def test_an_archive_of_wal_with_a_gap_is_not_whole(repository: dict[str, Any], tmp_path: Path) -> None:
+    segments = sorted(path for path in tmp_path.glob("repo/archive/shop/*/*/*") if path.suffix == ".gz")
+    segments[len(segments) // 2].unlink()
+    assert not held("backup_repositories", declared(repository, whole=True))["backup_repository.whole"]

@@ -64,6 +64,10 @@ DUMPS = {
     "rows.sql": ["pg_dump", "--data-only", "shop"],
     "cluster.sql": ["pg_dumpall"],
     "empty.sql": ["pg_dump", "empty"],
+    "template.sql": ["pg_dump", "template1"],
+    "schema.sql": ["pg_dump", "--schema-only", "shop"],
+    "schema.dump": ["pg_dump", "--format=custom", "--schema-only", "shop"],
+    "partial.sql": ["pg_dump", "--exclude-table-data=users", "shop"],
 }
 QUESTIONS = Questions(
     values=("users", "select sum(cents) from orders", "select email from users where id = 7"),

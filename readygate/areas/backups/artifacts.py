@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from readygate.drills.dumps import Ends
@@ -40,10 +44,20 @@ _CIPHERS = {
     b"age-encryption.org/v1\n": "age",
     b"-----BEGIN AGE ENCRYPTED FILE-----": "age",
     b"Salted__": "OpenSSL",
-    b"-----BEGIN PGP MESSAGE-----": "OpenPGP",
 }
+# What follows the headers of a message in letters: it may as well be signed only, for all to read.
+_ARMORED = re.compile(rb"-----BEGIN PGP MESSAGE-----\r?\n(?:[^\r\n]+\r?\n)*?\r?\n([A-Za-z0-9+/]{8})")
 # RFC 9580, 4.2 and 5: an encrypted message begins with a session key, encrypted to a key (1) or a password (3).
 _OPENPGP_TAGS = (1, 3)
+# What lies in a backup whose errors were kept instead of its data, and an answer of a service in JSON.
+_REFUSAL = re.compile(
+    rb"\s*(?:<!doctype html|<html|<\?xml[^>]*>\s*<Error|(?:[\w./-]+: )+(?:error|fatal|could not|cannot|can't|unable)"
+    rb"|(?:error|fatal|usage)\b)[^\r\n]*",
+    re.IGNORECASE,
+)
+_OF_A_REFUSAL = {"error", "errors", "message", "detail", "details", "status", "code", "title", "type", "reason"}
+# gzip's wrapping of nothing has 20 bytes, and the name of the file where it was given one.
+_LARGEST_HOLLOW = 64
 _RDB_END = b"\xff"  # then eight bytes of checksum
 
 
@@ -61,17 +75,32 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a backup; times are in seconds of the server's clock. `dated` is the one that its name tells."""
+    """One file of a backup; times are in seconds of the server's clock. `dated` is the one that its name tells.
+
+    `utc_offset` is the server's own when the file was written, in seconds; `inode` tells it from another name of it.
+    """
 
     path: str
     size: int
     mode: int
     changed_at: int
+    utc_offset: int = 0
+    inode: str = ""
     dated: int | None = None
 
     @property
     def made_at(self) -> int:
-        return self.changed_at if self.dated is None else self.dated
+        """What lies in a file is no younger than its name says, nor than its last change: a copy may keep either."""
+        return self.changed_at if self.dated is None else min(self.dated, self.changed_at)
+
+    @property
+    def made_local(self) -> datetime:
+        """By the server's clock on the wall."""
+        return datetime.fromtimestamp(self.made_at + self.utc_offset, UTC).replace(tzinfo=None)
+
+    @property
+    def is_hollow(self) -> bool:
+        return is_hollow(self.path, self.size)
 
     @property
     def shown(self) -> str:
@@ -93,6 +122,11 @@ def kind_of(name: str) -> Kind:
     unpacker = _UNPACKERS.get(path.suffix)
     inner = path.with_suffix("") if unpacker else path
     return Kind(unpacker, _CONTENTS.get(inner.suffix))
+
+
+def is_hollow(name: str, size: int) -> bool:
+    """Whether there is nothing in a file, by its size: the wrapping of nothing takes some bytes itself."""
+    return size <= (_LARGEST_HOLLOW if kind_of(name).unpacker else 0)
 
 
 def fault_of_tar_end(ends: Ends) -> str | None:
@@ -123,10 +157,26 @@ def fault_of_json(data: bytes) -> str | None:
         return f"it is not whole JSON: {error}"
     if held in (None, "", [], {}):
         return "there is nothing in it"
+    if isinstance(held, dict) and held.keys() <= _OF_A_REFUSAL:
+        return f"it is the answer to a request that failed: {json.dumps(held)[:200]}"
     if isinstance(held, list) and any(isinstance(each, dict) and "model" in each for each in held):
         whole = all(isinstance(each, dict) and {"model", "fields"} <= set(each) for each in held)
         return None if whole else "not every object in it has a model and fields, as dumpdata writes them"
     return None
+
+
+def models_in(data: bytes) -> Counter[str]:
+    """By model, how many objects a document of dumpdata has."""
+    held = json.loads(data)
+    objects = held if isinstance(held, list) else []
+    return Counter(str(each["model"]) for each in objects if isinstance(each, dict) and "model" in each)
+
+
+def fault_of_words(ends: Ends) -> str | None:
+    """Of something unknown: whether it is what a program or a server says when it fails."""
+    if not (refused := _REFUSAL.match(ends.first)):
+        return None
+    return f"it holds no backup but what a program said: {refused[0].decode(errors='replace')[:200]}"
 
 
 def fault_of_rdb(ends: Ends) -> str | None:
@@ -143,9 +193,43 @@ def fault_of_aof(ends: Ends) -> str | None:
     return None if ends.last.endswith(b"\r\n") else "it was cut short in the middle of a command"
 
 
+def ends_with_a_command(end: bytes) -> bool:
+    """Whether the last bytes of an append-only file are whole commands, from any place at which one may begin."""
+    tried = set[int]()
+    for begins in (0, *(found.start() for found in re.finditer(rb"\*\d+\r\n\$", end))):
+        at: int | None = begins
+        while at is not None and at not in tried:
+            if at == len(end):
+                return True
+            tried.add(at)
+            at = _after_command(end, at)
+    return False
+
+
+def _after_command(data: bytes, at: int) -> int | None:
+    """Where the command ends that begins here, as Redis' protocol (RESP) writes it; None where it is none."""
+    if data[at : at + 1] == b"#":  # a note of the time
+        noted = data.find(b"\r\n", at)
+        return noted + 2 if noted >= 0 else None
+    words = re.compile(rb"\*(\d{1,9})\r\n").match(data, at)
+    if words is None:
+        return None
+    at = words.end()
+    for _ in range(int(words[1])):
+        length = re.compile(rb"\$(\d{1,9})\r\n").match(data, at)
+        if length is None:
+            return None
+        at = length.end() + int(length[1]) + 2
+        if data[at - 2 : at] != b"\r\n":
+            return None
+    return at
+
+
 def cipher_of(first: bytes) -> str | None:
     """What encrypted it, by its first bytes; None where it lies open."""
     named = next((cipher for magic, cipher in _CIPHERS.items() if first.startswith(magic)), None)
+    if armored := _ARMORED.match(first):
+        first = base64.b64decode(armored[1])
     if named or not first or not first[0] & 0x80:
         return named
     tag = first[0] & 0x3F if first[0] & 0x40 else (first[0] & 0x3F) >> 2

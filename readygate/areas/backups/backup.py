@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from shlex import quote
 from statistics import median
@@ -16,12 +16,15 @@ from pydantic import AfterValidator, Field, model_validator
 from readygate.areas.asking import ask
 from readygate.areas.backups import repositories
 from readygate.areas.backups.artifacts import Artifact, cipher_of, kind_of
+from readygate.areas.backups.distinct import observe_distinct
 from readygate.areas.backups.due import Timetable, backup_schedule, check_date_pattern, date_in
 from readygate.areas.backups.offsite import Offsite, observe_copies, observe_sameness, observe_versioning
 from readygate.areas.backups.restore_drills import RestoreDrill, observe_drill
 from readygate.areas.backups.retention import Retention, observe_ladder
+from readygate.areas.backups.shelf import observe_shelf
 from readygate.areas.backups.soundness import LARGEST_FETCHED, Look
 from readygate.areas.backups.sqlite_copy import ask_database
+from readygate.areas.backups.wal_archive import fault_of_archive, segments_in
 from readygate.areas.servers.files import AbsolutePath, absolute, age_s
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
@@ -39,17 +42,17 @@ from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import show_size
 
-# Partitions of one disk fail together, so the disk is what counts, where the kernel tells it.
-_DISK_OF = """
-disk_of() {
-    [ -e "$1" ] || { echo; return; }
-    number=$(stat -L -c %d -- "$1")
-    device=$(( (number >> 8) & 4095 )):$(( (number & 255) | ((number >> 12) & 1048320) ))
-    disk=$(readlink -f "/sys/dev/block/$device")
-    [ -e "$disk/partition" ] && disk=${disk%/*}
-    [ -e "$disk" ] && echo "${disk##*/}" || echo "$device"
-}"""
 _MANY = 1000
+_QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
+# What is asked for its rows where it lies.
+_COUNTABLE = ("sqlite", "sql", "dump", "dump folder", "json")
+_ENTRY = re.compile(
+    r"(?P<size>\d+) (?P<mode>[0-9a-f]+) (?P<changed_at>-?\d+) (?P<inode>\d+:\d+) "
+    r"(?P<wall>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\S*(?: [+-]\d{4})? (?P<name>/.*)",
+    re.DOTALL,
+)
+# A job may name its files by another zone than the server's.
+_ZONES_APART_S = 26 * 3600
 _WILD = re.compile(r"(\*|\?|\[!?[^]/]+\])")
 
 
@@ -83,19 +86,25 @@ class Backup(Spec):
 
     missed: AtMostCount | None = Field(None, description="How many runs by the schedule the newest may have missed.")
     count: AtLeastCount | None = Field(None, description="How many there must be.")
+    distinct: AtLeastCount | None = Field(
+        None, description="How many must differ from each other: one dump under seven names is one."
+    )
     size: AtLeastSize | None = Field(None, description="How large the newest one must be.")
     shrink: AtMostPercent | None = Field(
         None, description="How much smaller than the median of the earlier ones the newest may be."
     )
     mode: Mode | None = Field(None, description='Who may read and write the newest one, in quotes: "0600".')
     sound: Flag | None = Field(None, description="Whether the newest one is whole, as far as its kind can show.")
+    continuous: Flag | None = Field(
+        None, description="Of an archive of PostgreSQL's WAL: whether no segment is missing from first to last."
+    )
     encrypted: Flag | None = Field(None, description="Whether the newest begins as age, OpenPGP or OpenSSL encrypt.")
     apart_from: dict[AbsolutePath, Flag] | None = Field(
         None, description="By path: whether the newest lies on another disk than what is there."
     )
     room_for: AtLeastCount | None = Field(None, description="How many more like the newest fit on its disk.")
     holds: dict[str, Count] | None = Field(
-        None, description="Of a SQLite database, by table or by query: how many rows, or what number."
+        None, description="By table, and of SQLite by query too: how many rows are in the newest, or what number."
     )
     retention: Retention | None = Field(None, description="What is kept of the earlier ones.")
     offsite: Offsite | None = Field(None, description="The copy in another place.")
@@ -103,11 +112,15 @@ class Backup(Spec):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Backup:
-        if self.holds and kind_of(self.path).content != "sqlite":
+        content = kind_of(self.path).content
+        if self.holds and content not in _COUNTABLE:
             raise Mistake(
-                f"`holds` asks SQLite databases, and {self.path} promises none",
-                "name files such as *.sqlite.gz",
+                f"`holds` asks databases and dumps, and {self.path} promises none",
+                "name files such as *.sqlite.gz, *.sql.gz, *.dump or *.json",
             )
+        query = next((each for each in self.holds or () if _QUERY.match(each)), None)
+        if query and content != "sqlite":
+            raise Mistake(f"a dump can't be asked '{query}'", "name a table, or ask it by a `restore_drill`")
         if self.missed and not self.schedule:
             raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
         return self
@@ -122,9 +135,10 @@ class Artifacts:
     evidence: tuple[Evidence, ...] = ()
     utc_offset: int = 0
 
-    def local(self, moment: int) -> datetime:
-        """The moment by the server's own clock on the wall."""
-        return datetime.fromtimestamp(moment, timezone(timedelta(seconds=self.utc_offset)))
+    @property
+    def kept(self) -> tuple[Artifact, ...]:
+        """Those that one could go back to: there is something in them."""
+        return tuple(each for each in self.found if not each.is_hollow)
 
     @property
     def newest(self) -> Artifact | None:
@@ -132,7 +146,7 @@ class Artifacts:
 
     @property
     def count(self) -> int:
-        return len(self.found)
+        return len(self.kept)
 
     @property
     def age_s(self) -> int | None:
@@ -140,7 +154,7 @@ class Artifacts:
 
     @property
     def oldest_s(self) -> int | None:
-        return age_s(self.found[-1].made_at, self.asked_at) if self.found else None
+        return age_s(self.kept[-1].made_at, self.asked_at) if self.kept else None
 
     @property
     def size(self) -> int | None:
@@ -155,7 +169,7 @@ class Artifacts:
         """How much smaller the newest is than usual. CouldNotLook: there is no earlier one."""
         if not self.newest:
             return None
-        earlier = [each.size for each in self.found[1:]]
+        earlier = [each.size for each in self.found[1:] if not each.is_hollow]
         if not earlier:
             raise CouldNotLook(
                 "there is no earlier backup to compare the newest with", mend="look again after the next one"
@@ -174,27 +188,21 @@ class Soundness:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuity:
+    """Whether the files are all segments from the first to the last; None where there is none."""
+
+    continuous: bool | None
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cipher:
     """Whether the newest artifact is encrypted; None where there is none."""
 
     encrypted: bool | None
     reason: str
     evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """How many more like the newest fit beside it, the disk that it lies on, and those of other paths."""
-
-    room_for: int | None
-    disk: str | None
-    disks: Mapping[str, str | None]
-    evidence: tuple[Evidence, ...] = ()
-
-    def is_apart_from(self, path: str) -> bool | None:
-        """None where nothing is at the path, which then needs no protection, and is no proof of any."""
-        other = self.disks.get(path)
-        return other != self.disk if other and self.disk else None
 
 
 def quoted_glob(path: str) -> str:
@@ -222,42 +230,72 @@ gate() {{
 {gates}
 date '+%s %z'
 for file in {quoted_glob(backup.path)}; do [ -f "$file" ] && printf '%s\\0' "$file"; done |
-    xargs -0 -r stat -L -c '%s %f %Y %n//' --"""
+    xargs -0 -r stat -L -c '%s %f %Y %d:%i %y %n//' --"""
     return parse_artifacts(backup.path, ask(host, backup.on, script).text, backup.dated)
 
 
 def parse_artifacts(path: str, text: str, dated: str | None = None) -> Artifacts:
-    """Read the server's time and zone, and of each file the size, the raw mode in hexadecimal, the time and name."""
+    """Read the server's time and zone, and what `stat` prints of each file; a file of two names is one."""
     clock, _, listing = text.partition("\n")
     asked_at, zone = clock.split()
     offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
-    found = []
-    for entry in listing.split("//\n")[:-1]:
-        size, mode, changed_at, name = entry.split(" ", 3)
-        at = _dated(name, dated, offset) if dated else None
-        found.append(Artifact(name, int(size), int(mode, 16) & 0o7777, int(changed_at), at))
-    found.sort(key=lambda each: (each.made_at, each.path), reverse=True)
-    told = [f"{show_size(each.size)} {each.shown}" for each in found[:10]]
-    answered = "\n".join([f"{len(found)} found, the newest first:", *told]) if found else "nothing found"
-    return Artifacts(tuple(found), int(asked_at), (Evidence(path, answered),), offset)
+    named = sorted((_artifact(each, int(asked_at), dated) for each in listing.split("//\n")[:-1]), key=_age_order)
+    files = tuple(sorted({each.inode: each for each in named}.values(), key=_age_order, reverse=True))
+    told = [f"{show_size(each.size)} {each.shown}" for each in files[:10]]
+    answered = "\n".join([f"{len(files)} found, the newest first:", *told]) if files else "nothing found"
+    return Artifacts(files, int(asked_at), (Evidence(path, answered),), offset)
 
 
-def _dated(path: str, pattern: str, utc_offset: int) -> int:
-    moment = date_in(path, pattern)
+def _age_order(artifact: Artifact) -> tuple[int, str]:
+    return artifact.made_at, artifact.path
+
+
+def _artifact(entry: str, asked_at: int, pattern: str | None) -> Artifact:
+    """One entry. CouldNotLook: its name doesn't tell when it was made."""
+    told = _ENTRY.fullmatch(entry)
+    if told is None:
+        raise CouldNotLook(f"what `stat` prints can't be understood: {entry[:200]!r}")
+    changed_at = int(told["changed_at"])
+    # What the clock on the wall showed is told without a zone by some, so that the zone is the difference.
+    offset = int(datetime.fromisoformat(f"{told['wall']}+00:00").timestamp()) - changed_at
+    artifact = Artifact(
+        told["name"], int(told["size"]), int(told["mode"], 16) & 0o7777, changed_at, offset, told["inode"]
+    )
+    if pattern is None:
+        return artifact
+    moment = date_in(artifact.path, pattern)
     if moment is None:
         raise CouldNotLook(
-            f"the name of {path} does not tell a date by {pattern}", mend="correct `dated`, or make `path` narrower"
+            f"the name of {artifact.shown} does not tell a date by {pattern}",
+            mend="correct `dated`, or make `path` narrower",
         )
-    return int(moment.replace(tzinfo=UTC).timestamp()) - utc_offset
+    at = int(moment.replace(tzinfo=UTC).timestamp()) - offset
+    if at > asked_at + _ZONES_APART_S:
+        raise CouldNotLook(
+            f"the name of {artifact.shown} tells a moment that is yet to come", mend="correct `dated`, or the name"
+        )
+    return replace(artifact, dated=at)
 
 
 def observe_missed(backup: Backup, artifacts: Artifacts) -> int | None:
-    """How often the job was due since the newest was made, but for one that may still be at it."""
-    if artifacts.newest is None or backup.schedule is None:
+    """How often the job was due since the newest was made, but for one that may still be at it.
+
+    CouldNotLook: the newest is dated in the future, and would never miss a run.
+    """
+    if artifacts.newest is None or artifacts.age_s is None or backup.schedule is None:
         return None
-    made = artifacts.local(artifacts.newest.made_at).replace(tzinfo=None)
-    until = artifacts.local(int(artifacts.asked_at - backup.grace)).replace(tzinfo=None)
-    return Timetable.of(backup.schedule).due_between(made, until, at_most=_MANY)
+    until = datetime.fromtimestamp(artifacts.asked_at - backup.grace + artifacts.utc_offset, UTC).replace(tzinfo=None)
+    return Timetable.of(backup.schedule).due_between(artifacts.newest.made_local, until, at_most=_MANY)
+
+
+def observe_continuity(backup: Backup, artifacts: Artifacts) -> Continuity:
+    """Whether a segment of WAL is missing, by the names of those that aren't empty."""
+    names = [each.path for each in artifacts.kept]
+    if not any(segments_in(names).values()):
+        return Continuity(None, f"there is no segment of WAL at {backup.path}")
+    gap = fault_of_archive(names)
+    reason = gap or f"{len(names)} segments follow each other"
+    return Continuity(gap is None, reason, (Evidence(f"is a segment missing at {backup.path}?", reason),))
 
 
 def observe_cipher(host: Any, backup: Backup, artifacts: Artifacts) -> Cipher:
@@ -272,24 +310,6 @@ def observe_cipher(host: Any, backup: Backup, artifacts: Artifacts) -> Cipher:
     return Cipher(cipher is not None, said, (Evidence(f"is {newest.shown} encrypted?", said),))
 
 
-def observe_shelf(host: Any, backup: Backup, artifacts: Artifacts) -> Shelf:
-    """The disk that the newest lies on, and those of what it has to be apart from."""
-    if artifacts.newest is None:
-        return Shelf(None, None, {})
-    protected = tuple(backup.apart_from or ())
-    paths = " ".join(quote(path) for path in (artifacts.newest.path, *protected))
-    folder = quote(str(PurePosixPath(artifacts.newest.path).parent))
-    script = f'{_DISK_OF}\ndf -Pk {folder} | tail -n 1\nfor path in {paths}; do disk_of "$path"; done'
-    free, ours, *theirs = ask(host, backup.on, script).text.splitlines()
-    kibibytes = int(free.split()[-3])
-    return Shelf(
-        kibibytes * 1024 // max(artifacts.newest.size, 1),
-        ours,
-        {path: disk or None for path, disk in zip(protected, theirs, strict=True)},
-        (Evidence(f"df {folder}", f"{show_size(kibibytes * 1024)} free on {ours}"),),
-    )
-
-
 def observe_soundness(host: Any, backup: Backup, artifacts: Artifacts) -> Soundness:
     """Whether the newest artifact is whole. CouldNotLook: its name promises no known kind."""
     newest = artifacts.newest
@@ -300,7 +320,7 @@ def observe_soundness(host: Any, backup: Backup, artifacts: Artifacts) -> Soundn
             f"no way is known to tell whether {newest.shown} is whole",
             mend="name it by its kind, such as .sql.gz, .tar.gz, .sqlite, .zip or .json",
         )
-    fault = Look(host, backup.on, newest, backup.within).fault()
+    fault = Look(host, backup.on, newest, backup.within).fault_now()
     reason = f"{newest.shown} is whole" if fault is None else f"{newest.shown}: {fault}"
     return Soundness(fault is None, reason, (Evidence(f"is {newest.shown} whole?", reason),))
 
@@ -309,7 +329,10 @@ def observe_held(host: Any, backup: Backup, artifacts: Artifacts) -> dict[str, i
     """What the newest database answers to each question of `holds`; nothing at all where there is none."""
     if artifacts.newest is None or not backup.holds:
         return {}
-    data = Look(host, backup.on, artifacts.newest, backup.within).fetched()
+    look = Look(host, backup.on, artifacts.newest, backup.within)
+    if artifacts.newest.kind.content != "sqlite":
+        return look.counted(backup.holds)
+    data = look.fetched()
     if data is None:
         raise CouldNotLook(
             f"{artifacts.newest.shown} holds more than {show_size(LARGEST_FETCHED)}, too much to fetch",
@@ -325,6 +348,8 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "soundness": observe_soundness,
     "held": observe_held,
     "missed": observe_missed,
+    "continuity": observe_continuity,
+    "distinct": observe_distinct,
     "cipher": observe_cipher,
     "shelf": observe_shelf,
     "ladder": observe_ladder,

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from shlex import join, quote
 from typing import Any, ClassVar
@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from readygate.areas.asking import ask
-from readygate.areas.backups.artifacts import Artifact
+from readygate.areas.backups.artifacts import Artifact, is_hollow
+from readygate.areas.backups.due import date_in
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook
 from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
@@ -50,11 +51,11 @@ class Offsite(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file in the store; `changed_at` is in seconds since 1970, `hashes` are by their kind."""
+    """One file in the store; `made_at` is in seconds since 1970, `hashes` are by their kind."""
 
     path: str
     size: int
-    changed_at: int
+    made_at: int
     hashes: Mapping[str, str]
 
     @property
@@ -76,7 +77,7 @@ class Copies:
 
     @property
     def age_s(self) -> int | None:
-        return age_s(self.found[0].changed_at, self.asked_at) if self.found else None
+        return age_s(self.found[0].made_at, self.asked_at) if self.found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class Sameness:
     evidence: tuple[Evidence, ...] = ()
 
 
-def observe_copies(host: Any, backup: Any, offsite: Offsite) -> Copies:
-    """All copies whose names fit the backup's own. CouldNotLook: the store can't be listed."""
+def observe_copies(host: Any, backup: Any, offsite: Offsite, artifacts: Any) -> Copies:
+    """All copies whose names fit the backup's own, and that aren't empty. CouldNotLook: the store can't be listed."""
     script = (
         f"date +%s; {_rclone(offsite, 'lsjson', '--recursive', '--files-only', '--hash')} {quote(offsite.rclone)}"
     )
@@ -101,25 +102,27 @@ def observe_copies(host: Any, backup: Any, offsite: Offsite) -> Copies:
         raise CouldNotLook(
             f"{offsite.rclone} can't be listed: {_complaint(answer.errors)}", mend="try `rclone lsf` there by hand"
         )
-    found = parse_copies(listing, PurePosixPath(backup.path).name)
+    found = parse_copies(listing, PurePosixPath(backup.path).name, backup.dated, artifacts.utc_offset)
     told = "\n".join(f"{show_size(each.size)} {each.path}" for each in found[:10]) or "nothing that fits"
     return Copies(found, int(asked_at), (Evidence(f"rclone lsjson {offsite.rclone}", told),))
 
 
-def parse_copies(listing: str, pattern: str) -> tuple[Copy, ...]:
-    """Read what `rclone lsjson --hash` prints, as far as the names fit the pattern."""
-    entries = json.loads(listing)
+def parse_copies(listing: str, pattern: str, dated: str | None = None, utc_offset: int = 0) -> tuple[Copy, ...]:
+    """Read what `rclone lsjson --hash` prints, as far as the names fit the pattern and they aren't empty."""
     copies = [
-        Copy(
-            each["Path"],
-            each["Size"],
-            int(datetime.fromisoformat(each["ModTime"].replace("Z", "+00:00")).timestamp()),
-            each.get("Hashes") or {},
-        )
-        for each in entries
+        Copy(each["Path"], each["Size"], _made_at(each, dated, utc_offset), each.get("Hashes") or {})
+        for each in json.loads(listing)
         if PurePosixPath(each["Name"]).match(pattern)
     ]
-    return tuple(sorted(copies, key=lambda each: (each.changed_at, each.path), reverse=True))
+    kept = [each for each in copies if not is_hollow(each.name, each.size)]
+    return tuple(sorted(kept, key=lambda each: (each.made_at, each.path), reverse=True))
+
+
+def _made_at(entry: Mapping[str, Any], dated: str | None, utc_offset: int) -> int:
+    """An upload says when it was uploaded; what was uploaded is no younger than its name says."""
+    uploaded = int(datetime.fromisoformat(entry["ModTime"].replace("Z", "+00:00")).timestamp())
+    named = date_in(entry["Path"], dated) if dated else None
+    return min(uploaded, int(named.replace(tzinfo=UTC).timestamp()) - utc_offset) if named else uploaded
 
 
 def observe_sameness(host: Any, backup: Any, offsite: Offsite, artifacts: Any, copies: Copies) -> Sameness:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from readygate.areas.asking import Answer, run
+from readygate.areas.backups.wal_archive import fault_of_archive
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook
 from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
@@ -164,8 +165,29 @@ def observe_wholeness(host: Any, backup_repository: BackupRepository) -> Wholene
     tool = _TOOLS[backup_repository.tool]
     asked = _filled(tool.reading, backup_repository)
     fault = tool.fault_of(_run(host, backup_repository, asked))
+    if fault is None and backup_repository.tool == "pgbackrest":
+        fault = _fault_of_wal(host, backup_repository)
     reason = f"{backup_repository.at} can be read to its end" if fault is None else f"{backup_repository.at}: {fault}"
     return Wholeness(fault is None, reason, (Evidence(asked, reason),))
+
+
+def _fault_of_wal(host: Any, repository: BackupRepository) -> str | None:
+    """The first gap in the WAL, of which `pgbackrest verify` says nothing."""
+    listing = _run(host, repository, _filled(_TOOLS["pgbackrest"].listing, repository))
+    if listing.exit:
+        raise _unreadable("pgbackrest", listing)
+    for stanza in json.loads(listing.text):
+        ends = [(each["archive"]["start"], each["archive"]["stop"]) for each in stanza["backup"]]
+        for archive in stanza["archive"]:
+            path, key = quote(f"archive/{stanza['name']}/{archive['id']}"), archive["database"]["repo-key"]
+            config = _filled("{settings}", repository)
+            listed = f"pgbackrest {config} --repo={key} --log-level-file=off repo-ls --recurse {path}"
+            names = _run(host, repository, listed)
+            if names.exit:
+                raise _unreadable("pgbackrest", names)
+            if gap := fault_of_archive(names.text.splitlines(), ends):
+                return gap
+    return None
 
 
 def _filled(command: str, repository: BackupRepository) -> str:

@@ -43,8 +43,8 @@ class Ladder:
 
 
 def observe_ladder(artifacts: Any) -> Ladder:
-    """The ladder, by the days in the server's local time."""
-    days = {artifacts.local(each.made_at).date() for each in artifacts.found}
+    """The ladder, by the days in the server's local time, of those that aren't empty."""
+    days = {each.made_local.date() for each in artifacts.kept}
     if not days:
         return Ladder(None, None, None, None)
     daily = _in_a_row(days, lambda day: day - timedelta(days=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from shlex import quote
@@ -13,12 +14,17 @@ from urllib.parse import quote as url_quote
 from readygate.areas.asking import Answer, ask
 from readygate.areas.backups.artifacts import (
     Artifact,
+    Kind,
+    ends_with_a_command,
     fault_of_aof,
     fault_of_json,
     fault_of_rdb,
     fault_of_tar_end,
+    fault_of_words,
     fault_of_zip,
+    models_in,
 )
+from readygate.areas.backups.dump_lines import AWK, DumpLines, read_dump_lines
 from readygate.areas.backups.sqlite_copy import fault_in_report, fault_of_database
 from readygate.drills.dumps import Ends, fault_of_dump, form_of
 from readygate.errors import CouldNotLook
@@ -30,6 +36,10 @@ _READ_THROUGH = ("sql", "tar", "dump", "rdb", "aof")
 # Debian keeps pg_verifybackup out of the way of users.
 _POSTGRES_TOOLS = "for tools in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do PATH=$PATH:$tools; done"
 _END = 4096
+_COMMANDS = 1024 * 1024  # of an append-only file: no command is longer, or we say that it was cut
+# Where tar -R finds the two blocks of zeros that end an archive; tar pads that to twenty, and few others do to more.
+_END_OF_TAR = re.compile(r"block (\d+): \*\* Block of NULs \*\*")
+_LARGEST_PADDING = 10240
 _EXIT = re.compile(rb"\nexit (\d+)\Z")
 
 _INTEGRITY_CHECK = "PRAGMA integrity_check(1)"
@@ -59,17 +69,19 @@ class Look:
                 return fault
             if not ends.first:
                 return self._fault_of_nothing()
-            match kind.content:
+            match _content_of(kind, ends):
                 case "sql":
-                    return fault_of_dump(ends)
+                    return fault_of_dump(ends) or self._lines(f"{self._stream} |").fault
                 case "tar":
                     return fault_of_tar_end(ends) or self._fault_of_listing()
                 case "dump":
-                    return fault_of_dump(ends) if form_of(ends) == "sql" else self._fault_of_archive(ends)
+                    return self._fault_of_archive(ends)
                 case "rdb":
                     return fault_of_rdb(ends) or self._fault_of_snapshot()
                 case "aof":
-                    return fault_of_aof(ends)
+                    return fault_of_aof(ends) or self._fault_of_commands()
+                case None:
+                    return fault_of_words(ends)
         match kind.content:
             case "sqlite":
                 data = self.fetched()
@@ -89,9 +101,40 @@ class Look:
                 )
         return None
 
+    def fault_now(self) -> str | None:
+        """The same. CouldNotLook: it was still being written."""
+        fault = self.fault()
+        now = self._ask(f"stat -L -c '%s %Y' -- {self._path}").text.split()
+        if now != [str(self.artifact.size), str(self.artifact.changed_at)]:
+            raise CouldNotLook(
+                f"{self.artifact.shown} changed while it was read, so it is still being written",
+                mend="look when the job is done, and let it write to another name until then",
+            )
+        return fault
+
+    def counted(self, tables: Iterable[str]) -> dict[str, int | None]:
+        """By table, or by model of a dumpdata, how many rows there are; None where there is no such.
+
+        CouldNotLook: it is damaged, or can't tell.
+        """
+        if fault := self.fault():
+            raise CouldNotLook(f"what {self.artifact.shown} holds can't be trusted: {fault}")
+        kind = self.artifact.kind
+        if kind.content == "json":
+            models = models_in(self._fetched_whole())
+            return {each: models.get(each) for each in tables}
+        read = f"pg_restore --data-only --file=- {self._folder if kind.content == 'dump folder' else ''}"
+        is_sql = kind.content == "sql" or (kind.content == "dump" and form_of(self._read_through()[1]) == "sql")
+        lines = self._lines(f"{self._stream} |" if is_sql else f"{_POSTGRES_TOOLS}\n{self._stream} | {read} |")
+        return {each: lines.count(each) for each in tables}
+
+    def _lines(self, source: str) -> DumpLines:
+        """What the lines say of a dump, of as many tables as anybody has."""
+        return read_dump_lines(self._ask(f"{source} LC_ALL=C awk {quote(AWK)}").text)
+
     def beginning(self) -> bytes:
         """Its first bytes as they lie there, packed or not."""
-        return base64.b64decode(self._ask(f"head -c 64 < {self._path} | base64").output)
+        return base64.b64decode(self._ask(f"head -c 512 < {self._path} | base64").output)
 
     def fetched(self) -> bytes | None:
         """All that it holds, unpacked; None where that is more than LARGEST_FETCHED bytes."""
@@ -124,26 +167,52 @@ class Look:
         return fault, Ends(output[:_END], output[-_END:])
 
     def _fault_of_listing(self) -> str | None:
-        """What tar complains of when it lists all that the archive holds."""
+        """What tar complains of when it lists all that the archive holds, and whether it ends where the file does."""
         ended = "printf '\\nexit %s' \"$?\""
-        answer = self._ask(f"{{ {self._stream} | tar -tf -; {ended}; }} | tail -c {_END}")
+        # GNU's tar says at which block it met the end of the archive; others know no -R, and list it only.
+        gnu = "tar --version 2>/dev/null | grep -q GNU && block=R"
+        answer = self._ask(f"{gnu}\n{{ {self._stream} | tar -t${{block}}f -; {ended}; }} | tail -c {_END}")
         fault, names = _outcome(answer)
-        return fault or (None if names.strip() else self._fault_of_nothing())
+        if fault:
+            return fault
+        *_, last = names.decode(errors="replace").splitlines() or [""]
+        if not (end := _END_OF_TAR.match(last)):
+            return None if names.strip() else self._fault_of_nothing()
+        if names.count(b"\n") < 2 and int(end[1]) == 0:
+            return self._fault_of_nothing()
+        size = self.artifact.size if not self.artifact.kind.unpacker else self._size_unpacked()
+        empty = size - int(end[1]) * 512
+        return f"its last {show_size(empty)} are nothing but zeros" if empty > _LARGEST_PADDING else None
+
+    def _size_unpacked(self) -> int:
+        return int(self._ask(f"{self._stream} | wc -c").text)
 
     def _fault_of_archive(self, ends: Ends) -> str | None:
         """What pg_restore complains of when it reads all of an archive: a list of it hides a flipped byte."""
         if form_of(ends) != "pgdump":
             return "it does not begin as a dump of pg_dump does"
-        return self._complaint(f"{self._stream} | pg_restore --file=/dev/null")
+        if fault := self._complaint(f"{self._stream} | pg_restore --file=/dev/null"):
+            return fault
+        # It takes zeros for a list of nothing, and is content.
+        listed = self._ask(f"{_POSTGRES_TOOLS}\n{self._stream} | pg_restore --list | grep -a 'TOC Entries: '")
+        return "its list of contents is empty" if listed.text.strip().endswith(" 0") else None
 
     def _fault_of_snapshot(self) -> str | None:
-        """What Redis' own tool finds, where it is there and the snapshot is not packed."""
-        if self.artifact.kind.unpacker:
-            return None
+        """What Redis' own tool finds, where it is there."""
         complaint = "printf '%s' \"$said\" | grep -a -A1 -E 'ERROR|error' | tail -n 1"
-        check = f"said=$(redis-check-rdb {self._path}) || {complaint}"
+        check = f"said=$({self._stream} | redis-check-rdb /dev/stdin) || {complaint}"
         said = self._ask(f"if command -v redis-check-rdb >/dev/null; then {check}; fi\nexit 0").text.strip()
+        if "handle RDB format version" in said:
+            raise CouldNotLook(
+                f"{self.artifact.shown} is of a newer Redis than the redis-check-rdb of {self.server}: {said}",
+                mend="bring its redis-tools to the version of the Redis that wrote it",
+            )
         return f"it is damaged: {said}" if said else None
+
+    def _fault_of_commands(self) -> str | None:
+        """Whether the last command of an append-only file is a whole one."""
+        end = base64.b64decode(self._ask(f"{self._stream} | tail -c {_COMMANDS} | base64").output)
+        return None if ends_with_a_command(end) else "it was cut short in the middle of a command"
 
     def _complaint(self, reading: str) -> str | None:
         """What a tool of PostgreSQL complains of that reads it to its end."""
@@ -194,6 +263,14 @@ exit 0"""
             f"{self.artifact.shown} holds more than {show_size(LARGEST_FETCHED)}, too much to fetch",
             mend="declare a command on the server that tells whether it is whole",
         )
+
+
+def _content_of(kind: Kind, ends: Ends) -> str | None:
+    """What is inside by its name or, where that tells nothing, by its bytes."""
+    form = form_of(ends)
+    if kind.content == "dump" and form == "sql":
+        return "sql"
+    return kind.content or {"sql": "sql", "tar": "tar", "pgdump": "dump", "rdb": "rdb"}.get(form or "")
 
 
 def _outcome(answer: Answer) -> tuple[str | None, bytes]:
