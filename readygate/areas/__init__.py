@@ -16,6 +16,7 @@ from readygate.areas.databases import database
 from readygate.areas.kubernetes import namespace
 from readygate.areas.load import plan
 from readygate.areas.monitoring import monitoring
+from readygate.areas.repository import repository
 from readygate.areas.servers import server
 from readygate.areas.sites import exposure, http, site
 from readygate.areas.tls import ciphers, tls
@@ -50,6 +51,7 @@ AREAS: tuple[Area, ...] = (
     namespace,
     database,
     monitoring,
+    repository,
 )
 
 SECTIONS: dict[str, type[Spec]] = {key: spec for area in AREAS for key, spec in area.SECTIONS.items()}

@@ -97,6 +97,7 @@ class ComposeService:
     ports: frozenset[ComposePort] = frozenset()
     volumes: Mapping[str, ComposeVolume] = field(default_factory=dict)
     replicas: int = 1
+    health_checked: bool = False
     ignoring: frozenset[str] = frozenset()
 
 
@@ -165,6 +166,7 @@ def _regular_service(told: dict[str, Any], path: Path, variables: Mapping[str, s
         "read_only": told.get("read_only"),
         "replicas": (told.get("deploy") or {}).get("replicas", told.get("scale")),
         "profiles": told.get("profiles"),
+        "health": _is_health_checked(told.get("healthcheck")),
         "cap_add": told.get("cap_add"),
         "cap_drop": told.get("cap_drop"),
         "environment": {**_env_files(told, path), **_environment(told.get("environment"), variables)},
@@ -216,6 +218,7 @@ def _service(
         ports=frozenset(known("ports")),
         volumes={path: _named(each, project, volumes) for path, each in known("volumes").items()},
         replicas=1 if (replicas := known("replicas")) is None else int(replicas),
+        health_checked=bool(told.get("health")),
         ignoring=ignoring,
     )
 
@@ -238,6 +241,15 @@ def _restart(told: Mapping[str, Any]) -> str | None:
     condition = policy.get("condition", "any")
     after_failure = f"on-failure:{tries}" if tries else "on-failure"
     return {"any": "always", "none": "no"}.get(condition, after_failure)
+
+
+def _is_health_checked(told: Any) -> bool | None:
+    """Whether the file has a health check; None where it leaves that to the image, or to a file laid below."""
+    if not isinstance(told, dict):
+        return None
+    test = told.get("test")
+    first = test[0] if isinstance(test, list) and test else test
+    return False if told.get("disable") or first == "NONE" else True if test else None
 
 
 def _environment(told: Any, variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The repository and its pipeline: what is committed, what the workflows do, and how they ended."""

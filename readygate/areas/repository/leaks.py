@@ -1,0 +1,125 @@
+"""Secrets that were committed: found by shapes that nothing else has, told by place and kind, and never shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from readygate.areas.repository.git import Checkout, git
+from readygate.areas.servers.secrets import Secret as Declared
+from readygate.areas.servers.secrets import SecretValue, names_a_secret
+from readygate.errors import CouldNotLook
+
+# Longer files are builds and data; a secret there would be in its source too.
+_MOST_BYTES = 2_000_000
+
+_SHAPES = {
+    "a key of AWS": r"\b(?:AKIA|ASIA)(?!IOSFODNN7EXAMPLE)[0-9A-Z]{16}\b",
+    "a token of GitHub": r"\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{60,})",
+    "a token of GitLab": r"\bglpat-[0-9A-Za-z_-]{20,}",
+    "a token of Slack": r"\bxox[abeprs]-[0-9A-Za-z-]{20,}",
+    "a webhook of Slack": r"hooks\.slack\.com/services/T[0-9A-Z]{8,}/B[0-9A-Z]{8,}/[0-9A-Za-z]{20,}",
+    "a webhook of Discord": r"discord(?:app)?\.com/api/webhooks/\d{17,}/[\w-]{60,}",
+    "a token of Telegram": r"(?<![\w-])\d{8,10}:AA[0-9A-Za-z_-]{33}(?![\w-])",
+    "a key of Stripe": r"\b[rs]k_live_[0-9A-Za-z]{20,}",
+    "a key of Google": r"\bAIza[0-9A-Za-z_-]{35}(?![\w-])",
+    "a key of SendGrid": r"\bSG\.[\w-]{22}\.[\w-]{43}",
+    "a token of npm": r"\bnpm_[0-9A-Za-z]{36}\b",
+    "a token of PyPI": r"\bpypi-AgEI[\w-]{50,}",
+    "a key of age": r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b",
+}
+_SHAPE = re.compile("|".join(f"(?P<n{number}>{shape})" for number, shape in enumerate(_SHAPES.values())))
+_KINDS = tuple(_SHAPES)
+# Code that handles keys mentions their first line; a key goes on with base64.
+_PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\s|\\n|\\r)*[0-9A-Za-z+/=]{40}")
+_KEY_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
+_EXAMPLE = re.compile(r"\.(example|sample|template|dist|tmpl|tpl)\b|\.j2$", re.IGNORECASE)
+_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+_ANY_PLACEHOLDER = Declared.model_construct()
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Where a secret stands, and of what kind it is."""
+
+    path: str
+    line: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} {self.kind}" if self.line else f"{self.path} {self.kind}"
+
+
+def leaks_in(path: str, content: bytes) -> Iterator[Leak]:
+    """The secrets in one file."""
+    if path.endswith(_KEY_STORES):
+        yield Leak(path, 0, "a store of keys")
+    if len(content) > _MOST_BYTES or b"\0" in content[:8000]:
+        return
+    text = content.decode(errors="replace")
+    for found in _SHAPE.finditer(text):
+        kind = _KINDS[int((found.lastgroup or "n0")[1:])]
+        yield Leak(path, text.count("\n", 0, found.start()) + 1, kind)
+    for found in _PRIVATE_KEY.finditer(text):
+        yield Leak(path, text.count("\n", 0, found.start()) + 1, "a private key")
+    if _is_env_file(path):
+        yield from _env_leaks(path, text)
+
+
+def _is_env_file(path: str) -> bool:
+    name = PurePosixPath(path).name
+    return (name == ".env" or name.startswith(".env.") or name.endswith(".env")) and not _EXAMPLE.search(name)
+
+
+def _env_leaks(path: str, text: str) -> Iterator[Leak]:
+    """Of a tracked .env whatever its name says is secret, unless it is a placeholder or refers to a variable."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = _ENV_LINE.fullmatch(re.sub(r"\s#.*$", "", line))
+        if not found or not names_a_secret(found[1]):
+            continue
+        value = SecretValue(found[2].strip("'\""))
+        if value.set and not (value.value or "").startswith("$") and not value.is_placeholder(_ANY_PLACEHOLDER):
+            yield Leak(path, number, f"a value of {found[1]}")
+
+
+def _unless_allowed(leaks: Iterator[Leak], allowed: Sequence[str]) -> tuple[Leak, ...]:
+    return tuple(leak for leak in leaks if not any(fnmatchcase(leak.path, each) for each in allowed))
+
+
+def leaks_of(checkout: Checkout, allowed: Sequence[str]) -> tuple[Leak, ...]:
+    """The secrets in the files that are tracked now; `allowed` are patterns of paths that may have some."""
+    files = ((path, checkout.read(path)) for path in checkout.tracked)
+    return _unless_allowed((leak for path, held in files if held for leak in leaks_in(path, held)), allowed)
+
+
+def leaks_in_history(root: Path, allowed: Sequence[str]) -> tuple[Leak, ...]:
+    """The secrets in any version of any file that a branch or a tag leads to.
+
+    CouldNotLook: the clone is shallow, so the rest of its history isn't here.
+    """
+    if git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+        raise CouldNotLook(
+            "the clone is shallow, so most of its history is not here", mend="clone it whole: fetch-depth: 0"
+        )
+    return _unless_allowed(_history(root), allowed)
+
+
+def _history(root: Path) -> Iterator[Leak]:
+    listed = git(root, "rev-list", "--objects", "--all", within=300).decode(errors="surrogateescape").splitlines()
+    paths = dict(line.split(" ", 1) for line in listed if " " in line)
+    asked = "".join(f"{name}\n" for name in paths).encode()
+    sizes = git(root, "cat-file", "--batch-check", stdin=asked, within=300).decode().splitlines()
+    told = (line.split() for line in sizes)
+    wanted = [name for name, kind, size in told if kind == "blob" and int(size) <= _MOST_BYTES]
+    # A few at a time: a whole history does not fit into memory.
+    for first in range(0, len(wanted), 500):
+        names = wanted[first : first + 500]
+        held = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode(), within=300)
+        for name in names:
+            head, _, rest = held.partition(b"\n")
+            size = int(head.split()[2])
+            content, held = rest[:size], rest[size + 1 :]
+            yield from leaks_in(paths[name], content)
