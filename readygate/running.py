@@ -20,6 +20,7 @@ from readygate.afterwards import follow_up, keep
 from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.grounds import Grounds
 from readygate.inventory import Inventory, load
+from readygate.load.intent import HELD_BACK
 from readygate.merging import Shard, merged
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
@@ -33,7 +34,7 @@ from readygate.reporting.load_page import load_outcomes
 from readygate.reporting.markdown import render_markdown
 from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
-from readygate.results import Run, State
+from readygate.results import Outcome, Run, State
 from readygate.session import Session
 from readygate.store import Store, write_atomically
 from readygate.store import load as load_run
@@ -74,25 +75,33 @@ def run(
 ) -> int:
     """Look at everything that the inventory declares, write the outputs, return the exit code.
 
-    Without a GO it looks again, for `wait_s`; each look loads the inventory anew, unless it was `loaded` for the
-    only one. Of a shard nothing is kept or told: that is for the merged run.
+    Without a GO it looks again, for `wait_s`, each time with the inventory loaded anew unless it was `loaded` for the
+    only look. Load is sent once, in a last look after one in which all else was so. Of a shard nothing is kept or
+    told: that is for the merged run.
     `cache` False leaves nothing in the inventory's folder. Raises UsageError before anything is looked at.
     """
     deadline, pause_s = 0.0, 1.0
     look = partial(_look, path, environment, profile, out, extra, cache, shard, None if wait_s else loaded)
     if wait_s:
         _ready(path, environment, profile)  # here too, so that mistakes end it and secrets are known
+        os.environ[HELD_BACK] = "1"
     while True:
         judged = _afresh(look) if wait_s else look()
         if judged is None:
             return ExitCode.USAGE
         deadline = deadline or monotonic() + wait_s  # what the first look takes is not waiting
         left_s = deadline - monotonic()
-        if judged.exit_code in (ExitCode.GO, ExitCode.INTERRUPTED) or left_s <= 0:
+        if judged.exit_code in (ExitCode.GO, ExitCode.INTERRUPTED) or HELD_BACK not in os.environ:
+            break
+        if _only_waits_for_load(judged):
+            del os.environ[HELD_BACK]
+            continue
+        if left_s <= 0:
             break
         print(f"looking again, for {show_duration(round(left_s) or 1)} more", flush=True)  # noqa: T201
         sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 2, LONGEST_PAUSE)
+    os.environ.pop(HELD_BACK, None)
     _conclude(judged, out.absolute(), path.resolve().parent, is_kept=cache)
     return judged.exit_code
 
@@ -132,6 +141,12 @@ def watch(
     _print(judged.run, judged.verdict)
     _conclude(judged, out.absolute(), path.resolve().parent, is_kept=True)
     return judged.exit_code
+
+
+def _only_waits_for_load(judged: Judged) -> bool:
+    unseen = [each for each in judged.verdict.results if each.outcome in (Outcome.ERROR, Outcome.NOT_RUN)]
+    is_incomplete = judged.exit_code is ExitCode.INCOMPLETE
+    return is_incomplete and bool(unseen) and all(each.cause == HELD_BACK for each in unseen)
 
 
 def _quiet_look(path: Path, environment: str | None, profile: str, out: Path) -> Judged | None:

@@ -84,6 +84,9 @@ class Target:
             case "limited":
                 if self.asked[kind] > 100:
                     return 429, "enough"
+            case "waking":
+                if self.asked[kind] < 3:
+                    return 503, "not yet"
             case "down":
                 return 500, "no"
             case "dropping":

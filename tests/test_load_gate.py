@@ -56,3 +56,28 @@ def test_load_on_what_nothing_allows_ends_before_anything_is_sent(tmp_path: Path
         assert ended.code == 2
         assert "inventory.yml:5" in ended.stderr
         assert not target.asked
+
+
+def test_a_run_that_waits_sends_load_once_and_only_when_all_else_is_so(tmp_path: Path) -> None:
+    with serving() as target:
+        project = Project(tmp_path)
+        site = f"sites: {{app: {{url: '{target.url}', endpoints: {{/waking: {{status: 200}}}}}}}}\n"
+        project.write("inventory.yml", INVENTORY.format(url=target.url, path="/sound") + site)
+        ended = project.readygate("run", "--wait", "30s")
+        assert ended.code == 0, ended.stdout[-2000:]
+        assert "looking again" in ended.stdout
+        assert target.asked["sound"] == 400
+
+
+def test_a_plan_that_cannot_make_its_rate_ends_with_the_numbers(tmp_path: Path) -> None:
+    """100 users who think 1 to 3 seconds, and 1000 requests a second."""
+    project = Project(tmp_path)
+    closed = INVENTORY.replace("arrival: {{rate: 100/s}}", "ceiling: {{users: 100}}").replace(
+        "max: 150", "max: 100, think: [1s, 3s]"
+    )
+    closed = closed.replace(">=95/s", ">=1000/s").replace("700ms", "50ms")
+    project.write("inventory.yml", closed.format(url="http://127.0.0.1:9", path="/"))
+    ended = project.readygate("run")
+    assert ended.code == 2
+    assert "100 users who think 1-3 s can make 50/s at most, and the threshold demands 1000/s" in ended.stderr
+    assert "2050 users" in ended.stderr

@@ -9,6 +9,9 @@ from pathlib import Path
 from readygate.load.plan import Plan
 from readygate.units import show_duration, show_rate
 
+# The variable under which no load is sent yet, and the cause of what is not known for that.
+HELD_BACK = "READYGATE_HOLD_LOAD_BACK"
+
 
 def intent(plan: Plan) -> str:
     """One sentence on what is about to be sent, and to whom."""

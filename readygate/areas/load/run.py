@@ -17,7 +17,7 @@ from readygate.expectation import Expectation
 from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
 from readygate.load.histogram import quantile
-from readygate.load.intent import intent, terminal
+from readygate.load.intent import HELD_BACK, intent, terminal
 from readygate.load.outcome import PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
 from readygate.load.tally import NO_ANSWER
@@ -116,6 +116,8 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
 
     CouldNotLook: the target is unreachable, a generator was lost, or nothing was asked.
     """
+    if HELD_BACK in os.environ:
+        raise CouldNotLook("load is only sent once all else is so", cause=HELD_BACK, mend="see what else is not so")
     made = load.planned(load.name)
     file = Path(os.environ.get(OUT, "readygate-out"), "load", f"{load.name}.json").absolute()
     said = intent(made)
