@@ -36,6 +36,15 @@ class Check:
     can_fail: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one test item answers for; `leaf` is None for a test that carries no check mark."""
+
+    check: Check
+    leaf: Leaf | None
+    target: str
+
+
 def read_mark(mark: Any, function: Callable[..., Any], suite: str) -> Check:
     """The check that a test's mark and docstring describe. Raises UsageError where the mark makes no sense."""
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHED, account, asked
 from readygate.announcing import announced_to
 from readygate.areas import FACTS
-from readygate.binding import Check, leaves_of, read_docstring, read_mark
+from readygate.binding import Bound, Check, leaves_of, read_docstring, read_mark
 from readygate.drills import records
 from readygate.errors import CouldNotLook, UsageError
 from readygate.facts import Facts
@@ -32,25 +32,15 @@ from readygate.session import Session
 from readygate.spec import Leaf, Severity
 from readygate.store import Store, decode, encode
 from readygate.subject import describe
-from readygate.verdict import Verdict
 
 BOUND = pytest.StashKey["Bound"]()
 _TOLD = "readygate"  # what a worker of xdist tells at its end
 _UNDECLARED = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What one test item answers for; `leaf` is None for a test that carries no check mark."""
-
-    check: Check
-    leaf: Leaf | None
-    target: str
-
-
 def engage(config: pytest.Config, session: Session) -> None:
     """Make this pytest session a gate."""
-    gate = session.gate = Gate(config, session)
+    gate = Gate(config, session)
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")
 
@@ -60,6 +50,7 @@ class Gate:
 
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self.config = config
+        self.session = session
         self.inventory = session.inventory
         self.grounds = session.grounds
         self.shard = session.shard
@@ -74,12 +65,9 @@ class Gate:
         self.seen: list[dict[str, Any]] = []  # encoded, as workers send them
         self.reasons: dict[str, str] = {}  # why a leaf was not run, by its path
         self.plain: dict[str, Result] = {}  # what tests without a leaf end in unless they run, by id
-        self.bound: dict[str, list[Check]] = {}
         self.mistakes: list[str] = []
         self.problems: list[str] = []
         self.interrupted = False
-        self.verdict: Verdict | None = None
-        self.run: Run | None = None
         self._cleanup = ExitStack()
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
@@ -135,7 +123,7 @@ class Gate:
             item.stash[BOUND] = bound
             if bound.leaf is not None:
                 self.reasons[bound.leaf.dotted] = NOT_REACHED
-                self.bound.setdefault(bound.leaf.dotted, []).append(bound.check)
+                self.session.bound.setdefault(bound.leaf.dotted, []).append(bound.check)
             else:
                 self._leave_out(bound, NOT_REACHED)
         self.reasons |= {leaf.dotted: ANOTHER_SHARD for leaf in self.leaves if not self._is_ours(leaf)}
@@ -265,15 +253,16 @@ class Gate:
         state = State.INTERRUPTED if self.interrupted else State.FINISHED
         seen = [decode(each) for each in self.seen]
         results = account(self.leaves, seen, self.reasons, self._otherwise(session), self.plain.values())
-        self.run = self._run(state, results)
-        self.verdict = self.grounds.judge(self.run, datetime.now(UTC))
-        self.store.finish(self.run, self.verdict)
+        run = self._run(state, results)
+        verdict = self.grounds.judge(run, datetime.now(UTC))
+        self.session.run, self.session.verdict = run, verdict
+        self.store.finish(run, verdict)
         if not self.config.getoption("desk") and exitstatus in (
             pytest.ExitCode.OK,
             pytest.ExitCode.TESTS_FAILED,
             pytest.ExitCode.NO_TESTS_COLLECTED,
         ):
-            session.exitstatus = int(self.verdict.exit_code)
+            session.exitstatus = int(verdict.exit_code)
 
     def _otherwise(self, session: pytest.Session) -> str:
         """Why a leaf was not run that no collected test answers for."""
@@ -293,14 +282,15 @@ class Gate:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self.run is None or self.verdict is None:
+        run, verdict = self.session.run, self.session.verdict
+        if run is None or verdict is None:
             return
         from readygate.reporting.terminal import render_terminal
 
         writer = terminalreporter._tw
         terminalreporter.section("readiness")
         terminalreporter.write_line(
-            REDACTOR.redact(render_terminal(self.run, self.verdict, width=writer.fullwidth, colour=writer.hasmarkup))
+            REDACTOR.redact(render_terminal(run, verdict, width=writer.fullwidth, colour=writer.hasmarkup))
         )
 
     @pytest.hookimpl(tryfirst=True)

@@ -59,9 +59,9 @@ def plan(path: Path, environment: str | None) -> list[dict[str, str]]:
             ],
             plugins=[session],
         )
-    if session.gate is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise UsageError(f"the suites can't be collected:\n{said.getvalue().strip()}")
-    bound = session.gate.bound
+    bound = session.bound
     return [
         {
             "check": leaf.check,

@@ -6,19 +6,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from readygate.accounting import MEND
+from readygate.binding import Bound
 from readygate.errors import CouldNotLook
 from readygate.expectation import LISTENER, Expectation, Judgement, Level
 from readygate.fleet import EVIDENCE, begin_check, forget_answers
 from readygate.redaction import REDACTOR
 from readygate.results import Evidence, Outcome, Result
-
-if TYPE_CHECKING:
-    from readygate.gate import Bound
 
 EVIDENCE_LIMIT = 2000  # characters of each answer; what is longer is cut in the middle
 EVIDENCE_PIECES = 8

@@ -203,8 +203,7 @@ def _look(
         ],
         plugins=[session],
     )
-    gate = session.gate
-    if gate is None or gate.run is None or gate.verdict is None:
+    if session.run is None or session.verdict is None:
         if status == pytest.ExitCode.USAGE_ERROR:
             return None
         if status == pytest.ExitCode.INTERNAL_ERROR:
@@ -212,7 +211,7 @@ def _look(
         raise UsageError(
             "pytest ran nothing, so nothing was judged; leave out what ends it early, such as --collect-only"
         )
-    return Judged(gate.run, gate.verdict, grounds)
+    return Judged(session.run, session.verdict, grounds)
 
 
 def redraw(results: Path, root: Path, profile: str | None, language: str) -> int:

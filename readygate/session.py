@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +17,25 @@ from readygate.inventory import Inventory, load
 from readygate.redaction import REDACTOR
 
 if TYPE_CHECKING:
-    from readygate.gate import Gate
+    from readygate.binding import Check
     from readygate.grounds import Grounds
     from readygate.merging import Shard
+    from readygate.results import Run
+    from readygate.verdict import Verdict
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """What a caller that has loaded everything hands to pytest.main, and where it finds the gate afterwards."""
+    """What a caller that has loaded everything hands to pytest.main, and where it finds the answer afterwards."""
 
     inventory: Inventory
     grounds: Grounds
     out: Path
     asks_for_all: bool = True
     shard: Shard | None = None
-    gate: Gate | None = None
+    bound: dict[str, list[Check]] = field(default_factory=dict)  # by the path of the leaf
+    run: Run | None = None
+    verdict: Verdict | None = None
 
 
 def session_of(config: pytest.Config, path: Path) -> Session:
