@@ -66,6 +66,15 @@ def test_user_has_no_password_to_guess(user, password_login):
     assert password_login in user.password_login
 
 
+@pytest.mark.check("user.expired")
+def test_account_has_not_expired(user, account_expired):
+    """From that day on its jobs are not run, and its key opens nothing.
+
+    Mend: see with `chage -l` what has expired; `chage -E -1 -M -1` ends that for an account that only machines use.
+    """
+    assert account_expired in user.expired
+
+
 @pytest.mark.check("user.sudo")
 def test_user_may_do_by_sudo_what_is_declared(user, sudo_rules):
     """One rule too many, and whoever has this account's key has the server.

@@ -9,7 +9,7 @@ def test_file_is_there_or_is_not_as_declared(file, actual_file):
 
     Mend: put the file there by the same means that deploys the rest, or take it away.
     """
-    assert actual_file.exists in file.exists
+    assert actual_file.exists in file.exists, actual_file.told
 
 
 @pytest.mark.check("file.type")

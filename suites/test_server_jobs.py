@@ -54,7 +54,7 @@ def test_timer_is_active_and_will_elapse(timer, actual_timer):
 
     Mend: run `systemctl enable --now` for it.
     """
-    assert actual_timer.scheduled in timer.scheduled
+    assert actual_timer.scheduled in timer.scheduled, actual_timer.told
 
 
 @pytest.mark.check("timer.schedule")
@@ -90,4 +90,4 @@ def test_what_the_timer_started_ended_well(timer, actual_timer):
 
     Mend: read `journalctl -u` for the service that the timer starts, mend the cause and start it once by hand.
     """
-    assert actual_timer.ended_well in timer.ended_well
+    assert actual_timer.ended_well in timer.ended_well, actual_timer.told

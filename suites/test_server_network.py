@@ -54,7 +54,7 @@ def test_name_can_be_resolved_or_not_as_declared(dns_name, resolved):
 
     Mend: try `getent hosts` on the server, then look at /etc/resolv.conf and at the zone.
     """
-    assert resolved.resolvable in dns_name.resolvable
+    assert resolved.resolvable in dns_name.resolvable, resolved.told
 
 
 @pytest.mark.check("dns.addresses")
@@ -63,7 +63,7 @@ def test_name_leads_to_the_declared_addresses(dns_name, resolved):
 
     Mend: try `getent ahosts` on the server, then look at /etc/hosts and at the zone.
     """
-    assert resolved.addresses in dns_name.addresses
+    assert resolved.addresses in dns_name.addresses, resolved.told
 
 
 @pytest.mark.check("interface.exists")

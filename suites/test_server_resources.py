@@ -9,7 +9,7 @@ def test_disk_is_mounted(disk, actual_disk):
 
     Mend: run `mount` for it and read why it failed; see that /etc/fstab has it.
     """
-    assert actual_disk.mounted in disk.mounted, actual_disk.absence
+    assert actual_disk.mounted in disk.mounted, actual_disk.told
 
 
 @pytest.mark.check("disk.used", severity="blocker")
@@ -18,7 +18,7 @@ def test_disk_has_room(disk, actual_disk):
 
     Mend: find what grew by `du -x`, rotate or remove it, or enlarge the disk.
     """
-    assert actual_disk.used_percent in disk.used, actual_disk.absence
+    assert actual_disk.used_percent in disk.used, actual_disk.told
 
 
 @pytest.mark.check("disk.free", severity="blocker")
@@ -27,7 +27,7 @@ def test_disk_has_enough_left_to_write(disk, actual_disk):
 
     Mend: find what grew by `du -x`, rotate or remove it, or enlarge the disk.
     """
-    assert actual_disk.free_bytes in disk.free, actual_disk.absence
+    assert actual_disk.free_bytes in disk.free, actual_disk.told
 
 
 @pytest.mark.check("disk.inodes_used")
@@ -36,7 +36,7 @@ def test_disk_has_inodes_left(disk, actual_disk):
 
     Mend: find the folder with the most files by `du --inodes -x`, and clear it.
     """
-    assert actual_disk.inodes_used_percent in disk.inodes_used, actual_disk.absence
+    assert actual_disk.inodes_used_percent in disk.inodes_used, actual_disk.told
 
 
 @pytest.mark.check("disk.filesystem")

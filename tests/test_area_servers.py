@@ -103,6 +103,13 @@ def test_a_server_out_of_reach_is_never_looked_at_and_found_fine(host: Any) -> N
     assert caught.value.cause == "unreachable:here"
 
 
+@pytest.mark.parametrize("script", ["trap '' TERM; while :; do sleep 1; done", "kill -TERM $$"])
+def test_a_command_that_was_killed_gave_no_answer(script: str) -> None:
+    # By the first signal of busybox' timeout, or by the second of any.
+    with pytest.raises(CouldNotLook, match="no answer within 1 s"):
+        run(LOCAL, "app-1", script, within=1)
+
+
 def test_an_answer_that_does_not_come_in_time_is_none() -> None:
     with pytest.raises(CouldNotLook, match="no answer within 1 s"):
         run(LOCAL, "app-1", "sleep 60", within=1)
@@ -360,7 +367,7 @@ def test_a_disk_is_reckoned_without_what_is_reserved_for_root() -> None:
 def test_a_volume_that_is_not_mounted_is_not_taken_for_the_disk_around_it() -> None:
     disk = parse_disk("/data", DF)
     assert (disk.mounted, disk.used_percent, disk.free_bytes) == (False, None, None)
-    assert disk.absence == "nothing is mounted at /data, which is a part of /"
+    assert disk.told == "nothing is mounted at /data, which is a part of /"
 
 
 def test_a_disk_without_a_number_of_inodes_does_not_run_out_of_them() -> None:

@@ -108,7 +108,7 @@ def test_a_link_is_told_from_what_it_leads_to(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("v1")
     assert here(files={str(link): declared | {"exists": True}}) == {
-        "file.exists": True,
+        "file.exists": False,
         "file.type": True,
         "file.mode": False,
         "file.links_to": False,
@@ -290,3 +290,33 @@ def test_surprising_permissions_are_found(tmp_path: Path) -> None:
     with pytest.raises(CouldNotLook, match="No such file"):
         here(permissions=declared | {"under": [str(tmp_path / "typo")]})
     assert all(here(permissions=declared | {"without": [str(tmp_path)], "under": ["/etc/apt"]}).values())
+
+
+def test_a_dead_link_is_neither_there_nor_gone(tmp_path: Path) -> None:
+    dead, loop = tmp_path / "current", tmp_path / "loop"
+    dead.symlink_to("releases/42")
+    loop.symlink_to("loop")
+    for link in map(str, (dead, loop)):
+        assert not here(files={link: {"exists": True}})["file.exists"]
+        assert not here(files={link: {"exists": False}})["file.exists"]
+        assert here(files={link: {"type": "link"}})["file.type"]
+    reasons = reasons_on(LOCAL, files={str(dead): {"exists": True}})
+    assert reasons["file.exists"].startswith("it leads to releases/42, and there is nothing")
+
+
+def test_lines_that_end_as_on_windows_are_not_taken_for_others(tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    path.write_bytes(b"DEBUG=true\r\nLEVEL=info\r\n")
+    assert not here(files={str(path): {"contains": {"^DEBUG=true": False}}})["file.contains"]
+    for wanted in (True, False):
+        with pytest.raises(CouldNotLook, match="end as on Windows"):
+            here(files={str(path): {"contains": {"^DEBUG=true$": wanted}}})
+
+
+def test_a_link_is_searched_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release/run.sh").touch()
+    (tmp_path / "release/run.sh").chmod(0o777)
+    (tmp_path / "current").symlink_to("release")
+    declared = {"under": [str(tmp_path / "current")], "world_writable": 0}
+    assert not here(permissions=declared)["permissions.world_writable"]

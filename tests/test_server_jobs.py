@@ -269,6 +269,17 @@ def test_a_timer_without_a_next_time_is_not_scheduled() -> None:
     assert timer(NextElapseUSecRealtime="", NextElapseUSecMonotonic="infinity").next_in_s is None
 
 
+def test_a_timer_with_nothing_to_start_is_not_scheduled() -> None:
+    masked = timer(ActiveState="inactive\nLoadState=masked")
+    assert (masked.scheduled, masked.told) == (False, "certbot.service is masked, or isn't there")
+
+
+def test_a_job_that_a_condition_kept_from_running_did_not_end_well() -> None:
+    skipped = timer(Result="success\nConditionResult=no\nConditionTimestamp=Sat 2026-11-21 01:00:00 UTC")
+    assert (skipped.ended_well, "did nothing" in skipped.told) == (False, True)
+    assert timer(Result="success\nConditionResult=no\nConditionTimestamp=").ended_well
+
+
 def test_a_job_that_failed_did_not_end_well() -> None:
     assert timer(Result="exit-code").ended_well is False
 

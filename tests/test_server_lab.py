@@ -182,6 +182,54 @@ def test_what_takes_root_is_not_guessed_without(sound_host: Target, declared: di
         held_on(as_deploy(sound_host), **declared)
 
 
+def test_keys_that_a_command_gives_are_not_passed_over(fresh_host: Target) -> None:
+    settings = "AuthorizedKeysCommand /bin/true\\nAuthorizedKeysCommandUser nobody\\n"
+    fresh_host.run(f"printf '{settings}' > /etc/ssh/sshd_config.d/00-keys.conf")
+    with pytest.raises(CouldNotLook, match="asks a command for keys"):
+        held_on(as_root(fresh_host), users={"deploy": {"authorised_key_count": 1}})
+
+
+def test_a_block_in_an_included_file_is_found(fresh_host: Target) -> None:
+    declared = {"PasswordAuthentication": "no"}
+    assert held_on(as_root(fresh_host), sshd=declared)["server.sshd"]
+    fresh_host.run(
+        "mkdir /etc/ssh/more; echo PasswordAuthentication yes > /etc/ssh/more/shop.conf; "
+        "printf 'Match User shop\\n  Include \"more/*.conf\"\\n' >> /etc/ssh/sshd_config"
+    )
+    assert not held_on(as_root(fresh_host), sshd=declared)["server.sshd"]
+
+
+def test_an_account_that_has_ended_or_whose_password_is_too_old_has_expired(fresh_host: Target) -> None:
+    # Not by ssh, which rightly shuts such an account out.
+    host = testinfra.get_host(f"docker://{fresh_host.container}")
+    users = {"deploy": {"expired": False, "password_login": False}}
+    assert all(held_on(host, users=users).values())
+    for change in ("--expiredate 2026-01-01", "--expiredate -1 --lastday 0", "--lastday 2020-01-01 --maxdays 90"):
+        fresh_host.run(f"chage {change} deploy")
+        assert held_on(host, users=users) == {"user.expired": False, "user.password_login": True}
+    fresh_host.run("chage --maxdays -1 deploy; sed -i s/^deploy:x:/deploy::/ /etc/passwd")
+    assert held_on(host, users=users) == {"user.expired": True, "user.password_login": False}
+    fresh_host.run("sed -i s/^deploy::/deploy:x:/ /etc/passwd; sed -i /^deploy:/d /etc/shadow")
+    with pytest.raises(CouldNotLook, match="is not in /etc/shadow"):
+        held_on(host, users=users)
+
+
+def test_a_resolver_that_is_down_has_not_said_that_there_is_no_such_name(fresh_host: Target) -> None:
+    names = {"legacy.shop.invalid": {"resolvable": False}}
+    fresh_host.run("echo 'hosts: files' >> /etc/nsswitch.conf; sed -i '/^hosts:.*dns/d' /etc/nsswitch.conf")
+    assert held_on(as_root(fresh_host), dns=names)["dns.resolvable"]
+    fresh_host.run(
+        "sed -i 's/^hosts: files/hosts: files dns/' /etc/nsswitch.conf; echo nameserver 127.0.0.9 > /etc/resolv.conf"
+    )
+    assert "gave no answer" in reasons_on(as_root(fresh_host), dns=names)["dns.resolvable"]
+
+
+def test_nothing_is_free_where_nothing_can_be_written(sound_host: Target) -> None:
+    # This file is mounted read-only.
+    disk = {"/etc/ssh/authorized_keys.lab": {"mounted": True, "free": "1B"}}
+    assert held_on(as_root(sound_host), disk=disk) == {"disk.mounted": True, "disk.free": False}
+
+
 # Logs of units, and services without systemd.
 
 

@@ -147,6 +147,10 @@ def test_what_the_server_reaches_holds_until_nobody_listens(listening: socket.so
     assert here(reaches={where: False})["server.reaches"]
 
 
+def test_a_place_that_nobody_could_name_was_not_found_shut() -> None:
+    assert not here(reaches={"no-such-host.invalid:80": False})["server.reaches"]
+
+
 def test_a_name_that_nobody_knows_is_not_reached() -> None:
     assert (
         "no-such-host.invalid:80 can't be reached"

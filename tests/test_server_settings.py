@@ -62,6 +62,13 @@ def test_settings_are_found_by_a_dotted_path(tmp_path: Path) -> None:
     assert parse_settings("[web]\nport = 8080\n", "ini", "app.ini").at("web.port") == "8080"
 
 
+def test_a_value_in_quotes_goes_over_lines(tmp_path: Path) -> None:
+    held = "export KEY='-----BEGIN\nDEBUG=true\n-----END'  # mine\r\nDEBUG=\"false\"\r\n"
+    assert parse_settings(held, "env", ".env").tree == {"KEY": "-----BEGIN\nDEBUG=true\n-----END", "DEBUG": "false"}
+    with pytest.raises(CouldNotLook, match="can't be read as env"):
+        parse_settings("KEY='-----BEGIN\nDEBUG=false\n", "env", ".env")
+
+
 def test_settings_of_a_file_that_is_absent_fail(tmp_path: Path) -> None:
     declared = {"keys": {"DEBUG": "!= True"}, "secrets": {"API_KEY": {"set": True, "placeholder": False}}}
     assert not any(here(files={str(tmp_path / "app.env"): declared}).values())

@@ -134,7 +134,20 @@ CHRONY = "chrony={},{},3,1795226400.1,{},0.0002,0.0003,-1.2,0.0,0.1,0.01,0.02,64
 )
 def test_a_clock_is_read_from_its_keeper(text: str, synchronised: bool, drift_s: float | None) -> None:
     clock = parse_clock(text)
-    assert (clock.synchronised, clock.drift_s) == (synchronised, pytest.approx(drift_s) if drift_s else drift_s)
+    assert (clock.synchronised, clock.offset_s) == (synchronised, pytest.approx(drift_s) if drift_s else drift_s)
+
+
+def test_a_clock_whose_sources_fell_silent_is_not_kept_right() -> None:
+    tracking = "C0A80001,192.168.0.1,3,{},0.0001,0.0,0.0,0.0,0.0,0.0,0.1,0.001,64.0,Normal"
+    assert parse_clock(f"now=1795226400\nchrony={tracking.format('1795226000.5')}\n").synchronised
+    silent = parse_clock(f"now=1795226400\nchrony={tracking.format('1795000000.5')}\n")
+    assert (silent.synchronised, silent.told) == (False, "no source has answered for days")
+
+
+def test_how_far_a_clock_is_off_is_not_guessed() -> None:
+    with pytest.raises(CouldNotLook, match="does not say how far"):
+        parse_clock("NTPSynchronized=yes\n").drift_s  # noqa: B018
+    assert parse_clock("NTPSynchronized=no\n").drift_s is None
 
 
 def test_a_keeper_that_tells_something_else_is_not_guessed_at() -> None:
@@ -173,10 +186,33 @@ def test_sshd_is_read_with_what_holds_for_some() -> None:
     assert sshd.value("NoSuchKeyword") is None
 
 
+INCLUDED = """\
+readygate:begin
+PasswordAuthentication no
+Match User shop
+readygate:begin
+PasswordAuthentication yes
+Match Address 10.0.0.0/8
+X11Forwarding yes
+readygate:end
+MaxAuthTries 3
+readygate:end
+readygate:begin
+PermitRootLogin no
+readygate:end
+"""
+
+
+def test_an_included_file_belongs_to_the_block_that_includes_it() -> None:
+    settings = parse_sshd(f"passwordauthentication no\nx11forwarding no\nmaxauthtries 6\n=\n{INCLUDED}")
+    assert settings.value("PasswordAuthentication") == "no, but yes for User shop"
+    assert settings.value("X11Forwarding") == "no, but yes for User shop and Address 10.0.0.0/8"
+    assert settings.value("MaxAuthTries") == "6, but 3 for User shop"
+
+
 SUDOERS = """\
 Defaults env_reset
 # comment ALL=(ALL) ALL
-#includedir /etc/other
 @includedir /etc/sudoers.d
 User_Alias ADMINS = anna, boris : \\
     OPERATORS = carla
@@ -190,6 +226,12 @@ ADMINS, dora ALL=(ALL) RESTART
 
 def test_sudoers_are_read_with_their_aliases() -> None:
     assert parse_sudoers(SUDOERS) == ("#1001", "%sudo", "anna", "boris", "dora", "root")
+
+
+def test_rules_of_sudo_in_other_files_are_not_passed_over() -> None:
+    assert parse_sudoers("root ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n") == ("root",)
+    with pytest.raises(CouldNotLook, match=r"takes rules from /etc/sudoers\.local"):
+        parse_sudoers("root ALL=(ALL) ALL\n#include /etc/sudoers.local\n")
 
 
 # Mounts, load, open files, modules.

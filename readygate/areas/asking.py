@@ -17,7 +17,8 @@ _BEGUN, _ENDED = b"readygate:begun\n", b"\nreadygate:ended "
 # `timeout` on the server is to be the first that ends a script, and it needs some time for that.
 _GRACE_S = 10
 
-_TIMED_OUT, _NOT_RUNNABLE = 124, (126, 127)
+# Busybox' timeout ends with the 143 of what it ended; with 137 ends what did not heed the first signal.
+_TIMED_OUT, _NOT_RUNNABLE = (124, 137, 143), (126, 127)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def run(host: Any, server: str, script: str, *, within: float) -> Answer:
     if not (begun and ended and code.strip().isdigit()):
         raise _unreachable(server, _last_line(errors))
     answer = Answer(int(code), answered, errors)
-    if answer.exit == _TIMED_OUT:
+    if answer.exit in _TIMED_OUT:
         raise CouldNotLook(
             f"{server} had no answer within {seconds} s",
             cause=f"too slow:{server}:{script}",

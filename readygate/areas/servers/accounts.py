@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from readygate.areas.asking import ask
+from readygate.areas.servers.files import LOOK
+from readygate.errors import CouldNotLook
 from readygate.expectation import Count, Flag, Text, TextSet
 from readygate.spec import Spec
 
@@ -30,6 +32,7 @@ class User(Spec):
     home: Text | None = Field(None, description="Its home directory.")
     shell: Text | None = Field(None, description="What it is given at login.")
     password_login: Flag | None = Field(None, description="Whether it has a password that opens it.")
+    expired: Flag | None = Field(None, description="Whether the account or its password has expired.")
     sudo: TextSet | None = Field(None, description="What sudo lets it do: (ALL : ALL) NOPASSWD: ALL.")
     sudo_rules: Count | None = Field(None, description="How many rules of sudo let it do anything.")
     authorised_keys: TextSet | None = Field(
@@ -147,7 +150,16 @@ done"""
 
 
 def parse_sudoers(text: str) -> tuple[str, ...]:
-    """Read rules such as `%sudo ALL=(ALL:ALL) ALL`; an alias stands for those that it has as members."""
+    """Read rules such as `%sudo ALL=(ALL:ALL) ALL`; an alias stands for those that it has as members.
+
+    CouldNotLook: there are rules in other files than those that are looked at.
+    """
+    for included in re.findall(r"^[ \t]*[#@]include(?:dir)?[ \t]+(.+?)[ \t]*$", text, re.MULTILINE):
+        if included.strip('"') != "/etc/sudoers.d":
+            raise CouldNotLook(
+                f"/etc/sudoers takes rules from {included} too, where it is not looked",
+                mend="move them into /etc/sudoers.d; or declare `sudo_rules` of the users",
+            )
     aliases: dict[str, list[str]] = {}
     whom: set[str] = set()
     for line in text.replace("\\\n", " ").splitlines():
@@ -167,14 +179,40 @@ def _listed(text: str) -> list[str]:
     return [each.strip() for each in text.split(",")]
 
 
+# Of the password only what tells a lock from one leaves the server; then when it was changed, how many days it may
+# last, when the account ends, and what day it is.
+_SHADOW = """
+name={name}
+mark=$(awk -F : -v user="$name" '$1 == user {{ print ":" substr($2, 1, 1); exit }}' /etc/passwd) || exit 1
+entry=$(awk -F : -v user="$name" '$1 == user {{ print substr($2, 1, 1) " " $3 " " $5 " " $8; exit }}' /etc/shadow) ||
+    exit 1
+case $mark in
+    '') echo "$name is not in /etc/passwd; others know of its password" >&2; exit 1 ;;
+    :x) [ -n "$entry" ] || {{ echo "$name is not in /etc/shadow" >&2; exit 1; }} ;;
+    *) entry="${{mark#:}} ${{entry#* }}"; case $entry in *' '*' '*' '*) ;; *) entry="${{mark#:}}   " ;; esac ;;
+esac
+printf '%s %s' "$entry" "$(($(date +%s) / 86400))"
+"""
+
+
 def observe_password_login(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> bool | None:
-    """Whether /etc/shadow has a password for the user, even an empty one; `!` and `*` are none. It takes root."""
+    """Whether the user has a password, even an empty one; `!` and `*` are none. It takes root."""
     if not actual_user.exists:
         return None
-    # Only what tells a lock from a password leaves the server.
-    script = f"""awk -F : -v user={quote(user.name)} '$1 == user {{ print substr($2, 1, 1) }}' /etc/shadow"""
-    mark = ask(host, server.name, script).text
-    return bool(mark) and mark.strip() not in ("!", "*", "x")
+    return ask(host, server.name, _SHADOW.format(name=quote(user.name))).text.split(" ")[0] not in ("!", "*", "x")
+
+
+def observe_expiry(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> bool | None:
+    """Whether the account or its password has expired by /etc/shadow, as shadow(5) has it. It takes root."""
+    if not actual_user.exists:
+        return None
+    _, changed, longest, ends, today = ask(host, server.name, _SHADOW.format(name=quote(user.name))).text.split(" ")
+    if ends and int(today) >= int(ends):
+        return True
+    # A password that was last changed on day 0 has to be changed first of all.
+    return bool(changed) and (
+        changed == "0" or (longest not in ("", "-1") and int(today) > int(changed) + int(longest))
+    )
 
 
 def observe_sudo_rules(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> tuple[str, ...] | None:
@@ -197,20 +235,19 @@ def observe_authorised_keys(host: Any, server: Spec, user: Spec, actual_user: Ac
         return None
     default = ".ssh/authorized_keys .ssh/authorized_keys2"
     whom = quote(f"user={user.name},host=localhost,addr=192.0.2.1")
-    script = f"""
+    script = f"""{LOOK}
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
 files=
 if [ -x "$sshd" ]; then
     settings=$($sshd -T -C {whom}) || exit 1
     files=$(printf '%s\\n' "$settings" | sed -n 's/^authorizedkeysfile //p')
+    case $settings in *"authorizedkeyscommand /"*) echo 'sshd asks a command for keys, too' >&2; exit 1 ;; esac
 fi
 for file in ${{files:-{default}}}; do
     file=$(printf '%s' "$file" | sed {quote(f"s|%u|{user.name}|g; s|%h|{actual_user.home}|g")})
     case $file in /*) ;; none) continue ;; *) file={quote(actual_user.home)}/$file ;; esac
-    folder=$(dirname "$file")
-    if [ -e "$file" ]; then cat -- "$file" || exit 1
-    elif [ -e "$folder" ] && [ ! -x "$folder" ]; then echo "$folder: Permission denied" >&2; exit 1
-    fi
+    found=$(look -L -c %f -- "$file") || exit 1
+    [ -z "$found" ] || cat -- "$file" || exit 1
 done"""
     return parse_authorised_keys(ask(host, server.name, script).text)
 
@@ -261,6 +298,7 @@ FACTS: dict[str, Callable[..., Any]] = {
     "actual_user": observe_user,
     "actual_group": observe_group,
     "password_login": observe_password_login,
+    "account_expired": observe_expiry,
     "sudo_rules": observe_sudo_rules,
     "authorised_keys": observe_authorised_keys,
     "sudoers": observe_sudoers,

@@ -63,8 +63,11 @@ command -v git >/dev/null && command git --version >/dev/null || exit 127
 head=$(git rev-parse HEAD) || exit 1
 echo "head $head"
 echo "branch $(git symbolic-ref --quiet --short HEAD)"
-status=$(git status --porcelain) || exit 1
-printf '%s\\n' "$status" | sed '/./s/^/changed /'"""
+# What its own settings would hide is asked for by name, and so are files that git was told to take for unchanged.
+status=$(git status --porcelain --untracked-files=normal --ignore-submodules=none) || exit 1
+files=$(git ls-files -v) || exit 1
+printf '%s\\n' "$status" | sed '/./s/^/changed /'
+printf '%s\\n' "$files" | sed -n 's/^[a-z] /changed ?? /p'"""
     return parse_checkout(ask(host, server.name, script, within=120).text)
 
 

@@ -15,9 +15,12 @@ from readygate.errors import CouldNotLook
 from readygate.expectation import AtMostDuration, Flag
 from readygate.results import Evidence
 from readygate.spec import Spec
+from readygate.units import DAY
 
 # How chrony names its own clock, which it falls back to by `local stratum`: 127.127.1.1, as ntpd did.
 _OWN_CLOCK = "7F7F0101"
+# At the rarest, chronyd asks a source every 36 hours if it was told so, and by default every 17 minutes.
+_FORGOTTEN_S = 2 * DAY
 
 
 class Clock(Spec):
@@ -32,18 +35,25 @@ class Clock(Spec):
 
 @dataclass(frozen=True, slots=True)
 class ActualClock:
-    """The clock as its keeper sees it; `drift_s` is None where that doesn't say, or follows no source."""
+    """The clock as its keeper sees it; `offset_s` is None where that doesn't say, or follows no source."""
 
     synchronised: bool
-    drift_s: float | None
+    offset_s: float | None
     told: str = ""
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def drift_s(self) -> float | None:
+        """Seconds; None of a clock that follows none. CouldNotLook: its keeper doesn't say."""
+        if self.synchronised and self.offset_s is None:
+            raise CouldNotLook("what keeps the clock right does not say how far it is off", mend="let chrony keep it")
+        return self.offset_s
 
 
 # A server is told of its time by one of these; what is installed but doesn't run, can't say.
 _ASK = r"""
 if command -v chronyc >/dev/null && tracking=$(chronyc -n -c tracking 2>&1); then
-    printf 'chrony=%s\n' "$tracking"
+    printf 'now=%s\nchrony=%s\n' "$(date +%s)" "$tracking"
 elif [ -d /run/systemd/system ] && command -v timedatectl >/dev/null; then
     timedatectl show --property=NTPSynchronized || exit 1
     timedatectl timesync-status 2>/dev/null | sed -n 's/^ *Offset: /Offset=/p'
@@ -72,6 +82,9 @@ def parse_clock(text: str, *evidence: Evidence) -> ActualClock:
         return ActualClock(False, None, "it follows no clock but its own", evidence)
     synchronised = leap != "Not synchronised"
     told = "" if synchronised else "no source has been reached"
+    # Once it was right, chronyd calls it so for good.
+    if synchronised and float(known.get("now", 0)) - float(fields[3]) > _FORGOTTEN_S:
+        synchronised, told = False, "no source has answered for days"
     return ActualClock(synchronised, abs(offset) if synchronised and source else None, told, evidence)
 
 

@@ -69,7 +69,9 @@ class File(Spec):
     path: AbsolutePath | None = Field(
         None, description="A setting: where it is, if the key is a name of your own and not its absolute path."
     )
-    exists: Flag | None = Field(None, description="Whether there is anything at this path, be it a dead link.")
+    exists: Flag | None = Field(
+        None, description="Whether there is anything at this path; with a dead link, neither."
+    )
     type: Text | None = Field(None, description="file, directory, link, socket, pipe or device.")
     mode: Mode | None = Field(None, description='Who may read, write and run it, in quotes: "0600".')
     owner: Text | None = Field(None, description="Name of the user who owns it.")
@@ -105,9 +107,12 @@ class File(Spec):
 
 @dataclass(frozen=True, slots=True)
 class ActualFile:
-    """What is at a path, if anything; times are in seconds of the server's clock."""
+    """What is at a path, if anything; times are in seconds of the server's clock.
 
-    exists: bool
+    `exists` is None of a link that leads to nothing: whoever opens it finds nothing, and yet the path isn't free.
+    """
+
+    exists: bool | None
     type: str | None = None
     mode: int | None = None
     owner: str | None = None
@@ -126,6 +131,10 @@ class ActualFile:
             return None
         return age_s(self.changed_at, self.asked_at)
 
+    @property
+    def told(self) -> str:
+        return f"it leads to {self.links_to}, and there is nothing" if self.exists is None else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -134,7 +143,18 @@ class Contents:
     text: str | None = field(repr=False)
 
     def has(self, pattern: str) -> bool | None:
-        return None if self.text is None else bool(re.search(pattern, self.text, re.MULTILINE))
+        """Whether some line holds it. CouldNotLook: that depends on how one takes the ends of its lines."""
+        if self.text is None:
+            return None
+        found, other = (
+            bool(re.search(pattern, text, re.MULTILINE)) for text in (self.text, self.text.replace("\r\n", "\n"))
+        )
+        if found != other:
+            raise CouldNotLook(
+                "its lines end as on Windows, and programs differ in what they make of that",
+                mend="convert it, e.g. by `sed -i 's/\\r$//'`",
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +181,10 @@ def age_s(changed_at: int, asked_at: int) -> int:
 LOOK = """
 look() {
     if out=$(stat "$@" 2>&1); then printf '%s\\n' "$out"; return; fi
-    case $out in *"No such file"*|*"Not a directory"*) ;; *) printf '%s\\n' "$out" >&2; exit 1 ;; esac
+    case $out in
+        *"No such file"*|*"Not a directory"*|*"Too many levels"*) ;;
+        *) printf '%s\\n' "$out" >&2; exit 1 ;;
+    esac
 }
 """
 
@@ -186,7 +209,7 @@ def parse_stat(text: str) -> ActualFile:
     kind = _KINDS.get(stat.S_IFMT(int(lines[0], 16)), "unknown")
     links_to = lines[1] or None
     if len(lines) < 7:
-        return ActualFile(exists=True, type=kind, links_to=links_to)
+        return ActualFile(exists=None, type=kind, links_to=links_to)
     mode, owner, group, size, changed_at = lines[2:7]
     return ActualFile(
         exists=True,

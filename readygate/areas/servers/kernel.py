@@ -41,8 +41,12 @@ def observe_sysctl(host: Any, server: Spec, key: str) -> int | str | None:
 
 
 def observe_modules(host: Any, server: Spec) -> frozenset[str]:
-    """Names of the modules that are loaded, or built in."""
+    """Names of the modules that are loaded, or built in, and of what the kernel has by other signs of it."""
+    # A kernel that was installed from elsewhere has no list of what is built in; these tell most of it.
     script = """
+[ ! -d /sys/module ] || ls /sys/module || exit 1
+sed 's/.*\\t//' /proc/filesystems
+[ ! -e /proc/net/protocols ] || cut -d ' ' -f 1 /proc/net/protocols | tr A-Z a-z
 [ ! -e /proc/modules ] || cut -d ' ' -f 1 /proc/modules || exit 1
 builtin=/lib/modules/$(uname -r)/modules.builtin
 [ ! -e "$builtin" ] || sed 's|.*/||; s|\\.ko.*||' "$builtin\""""

@@ -88,20 +88,21 @@ Destination = Annotated[str, AfterValidator(destination)]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The addresses of a name as the server's resolver gives them; None where it knows no such name."""
+    """The addresses of a name as the server's resolver gives them; None where it gives none.
+
+    `resolvable` is None where it gave no answer at all, as `told` says.
+    """
 
     addresses: tuple[str, ...] | None
-
-    @property
-    def resolvable(self) -> bool:
-        return self.addresses is not None
+    resolvable: bool | None
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Whether a connection came about, and what was said if not."""
+    """Whether a connection came about, and what was said if not; None where nobody knew whom to connect to."""
 
-    connected: bool
+    connected: bool | None
     told: str = ""
 
 
@@ -114,12 +115,39 @@ class ActualInterface:
     mtu: int | None = None
 
 
+# Of a name that doesn't exist and of a resolver that is down, getent says the same.
+_RESOLVE = """
+getent ahosts {name}; code=$?
+[ $code != 0 ] || exit 0
+[ $code = 2 ] || exit 1
+if command -v python3 >/dev/null; then
+    python3 - {name} <<'END'
+import socket, sys
+try:
+    socket.getaddrinfo(sys.argv[1], None)
+except socket.gaierror as error:
+    if error.errno not in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)):
+        print("silence", error.strerror)
+END
+elif command -v perl >/dev/null; then
+    perl -MSocket=:addrinfo -e '
+        my ($e) = getaddrinfo($ARGV[0]); print "silence $e\\n" if $e && $e != EAI_NONAME && $e != EAI_NODATA' {name}
+else
+    echo 'getent finds nothing, and neither python3 nor perl is there to tell why' >&2; exit 1
+fi"""
+_NO_ADDRESS = re.compile(r"name resolution|not known|getaddrinfo|bad address|no address", re.IGNORECASE)
+
+
 def observe_dns_name(host: Any, server: Spec, dns_name: Spec) -> Resolved:
-    """What getent says, which asks as programs do: /etc/hosts, then DNS; a resolver that is down knows no name."""
-    script = f"getent ahosts {quote(dns_name.name)} || [ $? = 2 ]"
-    lines = ask(host, server.name, script).text.splitlines()
-    addresses = sorted({line.split()[0] for line in lines if line.strip()})
-    return Resolved(tuple(addresses) or None)
+    """What getent says, which asks as programs do: /etc/hosts, then DNS.
+
+    CouldNotLook: it finds nothing, and the server has neither python3 nor perl to tell whether anyone answered.
+    """
+    text = ask(host, server.name, _RESOLVE.format(name=quote(dns_name.name)), within=60).text
+    if silence := re.search(r"^silence (.*)$", text, re.MULTILINE):
+        return Resolved(None, None, f"the resolver gave no answer: {silence[1]}")
+    addresses = sorted({line.split()[0] for line in text.splitlines() if line.strip()})
+    return Resolved(tuple(addresses) or None, bool(addresses))
 
 
 def observe_reached(host: Any, server: Spec, key: str) -> Reached:
@@ -138,9 +166,15 @@ printf '%s\\n%s\\n' "$code" "$said" """
     code, _, said = ask(host, server.name, script).text.partition("\n")
     if code == "0":
         return Reached(True)
+    if re.search(r"(invalid|unrecognized|unknown) option|/dev/tcp/.*No such file", said):
+        raise CouldNotLook(
+            f"{server.name} has no bash or nc that can connect", mend="install bash, or netcat-openbsd"
+        )
     reason = said.strip().splitlines()[0].split(": ")[-1] if said.strip() else "no answer"
     waited = f"no answer within {_CONNECT_WITHIN_S} s"
-    return Reached(False, f"{key} can't be reached from {server.name}: {waited if code == '124' else reason}")
+    # Nothing is shut off that nobody could even name.
+    connected = None if _NO_ADDRESS.search(said) else False
+    return Reached(connected, f"{key} can't be reached from {server.name}: {waited if code == '124' else reason}")
 
 
 def observe_interface(host: Any, server: Spec, interface: Spec) -> ActualInterface:

@@ -90,7 +90,7 @@ def _found(host: Any, server: Spec, permissions: Permissions, what: str) -> Surp
     where = " ".join(quote(path) for path in permissions.under)
     # find ends with 1 for a file that vanished meanwhile, which is no trouble, and for any other trouble.
     # A folder that isn't there would look like one without surprises.
-    search = f"find {where} -xdev \\( {left_out} \\) -prune -o {what} -print0 || [ $? = 1 ]"
+    search = f"find -H {where} -xdev \\( {left_out} \\) -prune -o {what} -print0 || [ $? = 1 ]"
     script = f"ls -d -- {where} >/dev/null || exit 1; {search}"
     answer = ask(host, server.name, script, within=permissions.within)
     for line in answer.errors.splitlines():

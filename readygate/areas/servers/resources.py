@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any, ClassVar
 
@@ -57,13 +57,13 @@ class LoadAverage(Spec):
 
 @dataclass(frozen=True, slots=True)
 class ActualDisk:
-    """A filesystem as it is; of a path where none is mounted only `absence` is known: why that is so."""
+    """A filesystem as it is; of a path where none is mounted only `told` is known: why that is so."""
 
     mounted: bool
     used_percent: float | None = None
     free_bytes: int | None = None
     inodes_used_percent: float | None = None
-    absence: str = ""
+    told: str = ""
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -103,11 +103,14 @@ class ActualLoad:
     fifteen_minutes: float
 
 
-def observe_disk(host: Any, server: Spec, disk: Spec) -> ActualDisk:
-    """What df says of the path, in KiB and in inodes."""
+def observe_disk(host: Any, server: Spec, disk: Spec, actual_mount: ActualMount) -> ActualDisk:
+    """What df says of the path, in KiB and in inodes; nothing is free where nothing can be written."""
     path = quote(disk.name)
     script = f"[ -e {path} ] || exit 0; df -P -k -- {path} && df -P -i -- {path}"
-    return parse_disk(disk.name, ask(host, server.name, script).text)
+    actual = parse_disk(disk.name, ask(host, server.name, script).text)
+    if actual.mounted and "ro" in (actual_mount.options or ()):
+        return replace(actual, free_bytes=0, told="it is mounted read-only")
+    return actual
 
 
 def parse_disk(path: str, text: str) -> ActualDisk:
@@ -119,14 +122,14 @@ def parse_disk(path: str, text: str) -> ActualDisk:
     evidence = (Evidence(f"df -P {path}", text.strip() or "No such file or directory"),)
     lines = [line for line in text.splitlines() if not line.startswith("Filesystem")]
     if not lines:
-        return ActualDisk(mounted=False, absence=f"there is no {path}", evidence=evidence)
+        return ActualDisk(mounted=False, told=f"there is no {path}", evidence=evidence)
     spaces = [parse_space(line) for line in lines]
     if len(spaces) != 2 or not (spaces[0] and spaces[1]):
         raise CouldNotLook(f"df told of {path} what could not be read: {text.strip()}")
     space, inodes = spaces[0], spaces[1]
     if space.mount != path:
-        absence = f"nothing is mounted at {path}, which is a part of {space.mount}"
-        return ActualDisk(mounted=False, absence=absence, evidence=evidence)
+        told = f"nothing is mounted at {path}, which is a part of {space.mount}"
+        return ActualDisk(mounted=False, told=told, evidence=evidence)
     return ActualDisk(
         mounted=True,
         used_percent=space.used_percent,

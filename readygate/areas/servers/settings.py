@@ -112,20 +112,29 @@ def _as_meant(text: str, expected: Expectation) -> Any:
 def _parse_env(text: str) -> dict[str, str]:
     """Lines of NAME=value as docker compose and systemd take them; of a name that is there twice the last counts."""
     known: dict[str, str] = {}
-    for line in text.splitlines():
+    lines = iter(re.split(r"\r?\n", text))
+    for line in lines:
         line = line.strip().removeprefix("export ").lstrip()
         if not line or line.startswith(("#", ";")):
             continue
         name, equals, value = line.partition("=")
         if not equals:
             raise ValueError
-        value = value.strip()
-        if found := re.match(r"(['\"])(.*?)\1\s*(#.*)?$", value):
-            value = found[2]
-        else:
-            value = re.sub(r"\s#.*$", "", value).rstrip()
-        known[name.strip()] = value
+        known[name.strip()] = _env_value(value.strip(), lines)
     return known
+
+
+def _env_value(value: str, further: Iterator[str]) -> str:
+    """The value that begins here; one in quotes may go on over further lines, as private keys do."""
+    if value[:1] not in ("'", '"'):
+        return re.sub(r"\s#.*$", "", value).rstrip()
+    quoted = re.compile(r"(['\"])(.*?)\1\s*(#.*)?$", re.DOTALL)
+    while not (found := quoted.match(value)):
+        line = next(further, None)
+        if line is None:
+            raise ValueError
+        value = f"{value}\n{line}"
+    return found[2]
 
 
 def _parse_ini(text: str) -> dict[str, Any]:

@@ -59,7 +59,9 @@ done
 if command -v dpkg-query >/dev/null; then
     dpkg-query -W -f '${{db:Status-Status}} ${{Version}}\\n' -- {name} 2>/dev/null || [ $? = 1 ]
 elif command -v rpm >/dev/null; then
-    rpm -q --qf 'installed %{{VERSION}}-%{{RELEASE}}\\n' -- {name} || [ $? = 1 ]
+    said=$(rpm -q --qf 'installed %{{VERSION}}-%{{RELEASE}}\\n' -- {name} 2>&1) ||
+        case $said in *"is not installed"*) ;; *) printf '%s\\n' "$said" >&2; exit 1 ;; esac
+    printf '%s\\n' "$said"
 else
     echo 'it has neither apk nor dpkg-query nor rpm' >&2; exit 1
 fi"""

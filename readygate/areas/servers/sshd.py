@@ -57,9 +57,21 @@ _ASK = r"""
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
 $sshd -T -C user=nobody,host=localhost,addr=192.0.2.1 || exit 1
 echo =
-for file in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf; do
-    [ ! -f "$file" ] || { printf '\nMatch all\n'; cat -- "$file" || exit 1; }
-done"""
+show() (
+    [ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }
+    echo readygate:begin
+    while read -r word rest || [ -n "$word" ]; do
+        case $word in
+            [Ii][Nn][Cc][Ll][Uu][Dd][Ee]*)
+                for file in $(printf '%s' "${word#???????} $rest" | tr -d '"='); do
+                    [ ! -f "$file" ] || show "$file" || exit 1
+                done ;;
+            *) printf '%s %s\n' "$word" "$rest" ;;
+        esac
+    done <"$1"
+    echo readygate:end
+)
+cd /etc/ssh && show sshd_config"""
 
 
 def observe_sshd(host: Any, server: Spec) -> SshdSettings:
@@ -80,14 +92,20 @@ def parse_sshd(text: str, *evidence: Evidence) -> SshdSettings:
 
 
 def _for_some(files: str) -> Iterator[tuple[str, str, str]]:
-    condition = "all"
+    """Condition, keyword and value; an included file belongs to the block that includes it."""
+    condition, around = "all", ["all"]
     for line in files.splitlines():
+        if line == "readygate:begin":
+            around.append(condition)
+        elif line == "readygate:end":
+            condition = around.pop()
         words = re.split(r"\s*=\s*|\s+", line.strip(), maxsplit=1)
         if len(words) < 2 or words[0].startswith("#"):
             continue
         keyword, value = words[0].lower(), words[1].strip().strip('"')
         if keyword == "match":
-            condition = value
+            both = [each for each in (around[-1], value) if each.lower() != "all"]
+            condition = " and ".join(both) or "all"
         elif condition.lower() != "all":
             yield condition, keyword, value
 

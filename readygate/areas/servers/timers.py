@@ -50,11 +50,20 @@ class ActualTimer:
     job_result: str
     job_is_running: bool
     job_has_ended: bool
+    job_can_start: bool = True
+    job_was_skipped: bool = False
     evidence: tuple[Evidence, ...] = ()
 
     @property
     def scheduled(self) -> bool:
-        return self.active and self.next_in_s is not None
+        return self.active and self.next_in_s is not None and self.job_can_start
+
+    @property
+    def told(self) -> str:
+        """What of its job there is to say besides."""
+        if not self.job_can_start:
+            return f"{self.job} is masked, or isn't there"
+        return f"{self.job} did nothing, since a condition of its unit did not hold" if self.job_was_skipped else ""
 
     @property
     def schedule(self) -> str | None:
@@ -72,11 +81,11 @@ class ActualTimer:
                 f"{self.job} has not run since the server booted, and systemd forgets how it ended before",
                 mend=f"run `systemctl start {self.job}`, or wait for its next time",
             )
-        return self.job_result == "success"
+        return self.job_result == "success" and not self.job_was_skipped
 
 
 _OF_TIMER = "Unit,ActiveState,TimersCalendar,NextElapseUSecRealtime,NextElapseUSecMonotonic,LastTriggerUSec"
-_OF_JOB = "Result,ActiveState,ExecMainExitTimestamp"
+_OF_JOB = "Result,LoadState,ActiveState,ExecMainExitTimestamp,ConditionResult,ConditionTimestamp"
 
 
 def observe_timer(host: Any, server: Spec, timer: Timer) -> ActualTimer:
@@ -112,6 +121,10 @@ def parse_timer(text: str, *evidence: Evidence) -> ActualTimer:
         job_result=job.get("Result", ""),
         job_is_running=job.get("ActiveState") in ("activating", "active", "reloading"),
         job_has_ended=parse_moment(job.get("ExecMainExitTimestamp", "")) is not None,
+        job_can_start=job.get("LoadState", "loaded") == "loaded",
+        job_was_skipped=(
+            job.get("ConditionResult") == "no" and parse_moment(job.get("ConditionTimestamp", "")) is not None
+        ),
         evidence=evidence,
     )
 

@@ -181,6 +181,17 @@ FAULTS = AreaFaults(
             "printf '[Timer]\\nOnCalendar=\\nOnCalendar=2099-01-01\\n' > rare.conf; "
             "systemctl daemon-reload; systemctl restart certbot.timer",
         ),
+        Fault("timer-with-nothing-to-start", ("timer.scheduled",), "systemctl mask --quiet certbot.service"),
+        Fault(
+            "cron-entry-beside-a-wrong-one",
+            CRON,
+            "echo '99 * * * * root true' >> /etc/cron.d/shop-backup",
+        ),
+        Fault(
+            "web-server-at-home-only",
+            ("server.listening_only",),
+            "sed -i 's/listen 443/listen 127.0.0.1:443/' /etc/nginx/sites-available/default; systemctl restart nginx",
+        ),
         Fault("reboot-is-due", ("updates.reboot_required",), "touch /run/reboot-required"),
         Fault("other-time-zone", ("system.timezone",), "ln -sfn /usr/share/zoneinfo/Asia/Almaty /etc/localtime"),
         Fault(
