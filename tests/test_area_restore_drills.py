@@ -7,26 +7,31 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 from pydantic import ValidationError
 
 from readygate.areas import FACTS
-from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.artifacts import Artifact
+from readygate.areas.backups.backup import Artifacts, Backup, observe_artifacts
 from readygate.areas.backups.fetching import fetch
 from readygate.areas.backups.restore_drills import Drill, drill_now
-from readygate.drills import postgres, records
+from readygate.drills import postgres, records, there
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves
+from tests.database_servers import folder_of
 from tests.holding import LOCAL, suite_functions
+from tests.lab.host import Target
 from tests.test_area_backups import write
 from tests.test_drills import dumps  # noqa: F401 - a fixture
 
@@ -303,3 +308,89 @@ def test_readygate_drill_ends_with_the_code_of_what_it_found(
     said = command(tmp_path, backup, *words, users=users)
     assert said.returncode == code
     assert says in said.stdout + said.stderr
+
+
+# On the server that has the backup.
+
+
+@pytest.fixture
+def scratch_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where all drills of a test make their folders, and nobody else's do."""
+    with folder_of("nobody") as folder:
+        monkeypatch.setenv("TMPDIR", str(folder))
+        yield folder
+
+
+def test_a_backup_is_drilled_where_it_lies(
+    backup: Path,
+    dumps: Path,  # noqa: F811
+    scratch_place: Path,
+) -> None:
+    live = {"url": f"postgresql://postgres@/shop?host={dumps / 'socket'}", "rows": "1%"}
+    holds = judged(declared(backup, on="app-1", **EXPECTED, live=live))
+    assert len(holds) == len(EXPECTED) + 1
+    assert all(holds.values()), holds
+    record = records.read("shop")
+    assert record and record.digest == hashlib.sha256(backup.read_bytes()).hexdigest()
+    assert record.steps[0][0].startswith(f"copy {backup}")
+    assert not list(scratch_place.iterdir())
+
+
+def test_what_does_not_restore_where_it_lies_fails(backup: Path) -> None:
+    write(backup, gzip.compress(gzip.decompress(backup.read_bytes())[:20000]))
+    assert not any(judged(declared(backup, on="app-1", **EXPECTED)).values())
+    assert not any(judged(declared(backup, on="app-1", **TOO_MUCH)).values())
+
+
+@pytest.mark.parametrize(
+    ("path", "programs", "reason"),
+    [
+        ("/nowhere", ("sh", "timeout"), "not found"),
+        ("/nowhere", ("sh", "timeout", "python3"), "on app-1: .*No such file"),
+    ],
+)
+def test_a_server_that_can_not_drill_says_nothing_of_the_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, programs: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in programs:
+        (tmp_path / "bin" / name).symlink_to(sys.executable if name == "python3" else shutil.which(name) or name)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    spec = declared(Path(path), on="app-1", every="30d")
+    seen = Artifacts((Artifact(path, 1000, 0o600, 0),), 0)
+    with pytest.raises(CouldNotLook, match=reason):
+        drill_now(LOCAL, spec, spec.restore_drill, seen)  # type: ignore[arg-type]
+
+
+def test_a_drill_is_on_the_server_of_the_backup_or_here() -> None:
+    with pytest.raises(ValidationError, match="can't be drilled on db-2"):
+        declared(Path("/b/shop.sql"), on="db-2", every="30d")
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.8, 1.5])
+def test_a_drill_elsewhere_ends_with_whoever_asked_for_it(backup: Path, after_s: float, scratch_place: Path) -> None:
+    questions = {"values": ["select pg_sleep(60)::text"], "moments": [], "database": None}
+    limits = {"decrypt": None, "within": 60, "disk": 2**30, "memory": 2**31}
+    line = there.command({"path": str(backup), "questions": questions, **limits})
+    drill = subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(after_s)
+    assert drill.poll() is None
+    assert drill.stdout and drill.stderr
+    drill.stdout.close()
+    drill.stderr.close()  # as a connection does that is lost
+    drill.wait(20)
+    end = time.monotonic() + 15
+    while any(scratch_place.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_backup_is_drilled_on_a_real_server(fresh_host: Target, dumps: Path) -> None:  # noqa: F811
+    fresh_host.run("mkdir -p /backups")
+    fresh_host.write("/backups/shop.sql", (dumps / "shop.sql").read_text())
+    host = testinfra.get_host(fresh_host.hostspec, sudo=True)
+    spec = declared(Path("/backups/shop.sql"), on="app-1", expect={"users": 100})
+    seen = drill_now(host, spec, spec.restore_drill, observe_artifacts(host, spec))  # type: ignore[arg-type]
+    assert seen.answer("users") == 100
+    assert "PostgreSQL 15" in seen.reason
+    assert host.run("ls -d /tmp/readygate-drill-*").exit_status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import fcntl
 import gzip
 import io
 import lzma
@@ -16,6 +17,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +28,9 @@ from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.restore import restore
 from readygate.drills.scratch import Limits, Scratch, scratch
+from readygate.drills.warden import PREFIX, sweep
 from readygate.errors import CouldNotLook
+from tests.database_servers import folder_of
 
 LIMITS = Limits(within=120, disk=2 * 1024**3, memory=2 * 1024**3)
 needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
@@ -541,8 +545,48 @@ def test_no_process_outlives_a_warden_that_is_killed() -> None:
         wait_until(lambda: bool(processes_of(str(place.folder))))
         place._warden.kill()
         wait_until(lambda: not processes_of(str(place.folder)))
-        shutil.rmtree(place.folder)
         place.run(["true"])
+    assert not place.folder.exists()
+
+
+def test_what_a_killed_warden_leaves_is_swept_up_by_the_next_one(tmp_path: Path) -> None:
+    left, kept, other = (tmp_path / name for name in (f"{PREFIX}1", f"{PREFIX}2", "other"))
+    for folder in (left, kept, other):
+        (folder / "data").mkdir(parents=True)
+    (tmp_path / f"{PREFIX}link").symlink_to(other)
+    held = os.open(kept, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as its warden does
+    later = time.time() + 3600
+    try:
+        sweep(tmp_path)
+        assert left.exists()  # it is young
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(time, "time", lambda: later)
+            sweep(tmp_path)
+    finally:
+        os.close(held)
+    assert not left.exists()
+    assert (kept / "data").exists()
+    assert (other / "data").exists()
+
+
+def test_a_drill_and_its_warden_that_are_both_killed_leave_no_process(tmp_path: Path) -> None:
+    with folder_of("nobody") as place:
+        script = "from readygate.drills.scratch import *; import signal, time\n"
+        script += "with scratch(Limits(60, 2**20, 2**31)) as place:\n"
+        script += " place.serve(['sleep', '600'], ends_by=signal.SIGTERM)\n"
+        script += " print(place._warden.pid, flush=True); time.sleep(600)"
+        environ = {**os.environ, "TMPDIR": str(place)}
+        with subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environ
+        ) as drill:
+            assert drill.stdout
+            warden = int(drill.stdout.readline())
+            wait_until(lambda: bool(processes_of(str(place))))
+            drill.kill()
+            with suppress(ProcessLookupError):
+                os.kill(warden, signal.SIGKILL)
+        wait_until(lambda: not processes_of(str(place)))
 
 
 KILLED = """

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from readygate.drills.outcome import Restored
 
@@ -48,9 +49,8 @@ def read(backup: str) -> Record | None:
         seal = data.pop("seal")
         if seal != _seal(data):
             return None
-        data["restored"]["extensions"] = _tuple(data["restored"]["extensions"])
         steps = tuple((name, took) for name, took in data.pop("steps"))
-        return Record(**{**data, "steps": steps, "restored": Restored(**data["restored"])})
+        return Record(**{**data, "steps": steps, "restored": restored_of(data["restored"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -64,6 +64,11 @@ def write(record: Record) -> Path:
     part.write_text(json.dumps({**data, "seal": _seal(data)}, indent=2, ensure_ascii=False) + "\n")
     part.replace(path)
     return path
+
+
+def restored_of(told: Mapping[str, Any]) -> Restored:
+    """What was restored, as JSON has it."""
+    return Restored(**{**told, "extensions": _tuple(told["extensions"])})
 
 
 def digest_of(*words: object) -> str:

@@ -177,6 +177,7 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
         start_new_session=True,
         text=True,
     )
+    folder = None
     try:
         began = _told(warden, {"memory": limits.memory, "disk": limits.disk})
         folder = Path(began["folder"])
@@ -194,6 +195,8 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
         warden.wait()
         if warden.stdout:
             warden.stdout.close()
+        if folder:  # of a warden that was killed
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def user_name() -> str:

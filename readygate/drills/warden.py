@@ -3,11 +3,14 @@
 The drill writes one JSON line an order to its standard input, and reads one line of answer to each. The end of
 that pipe, for whatever reason, is the sign to end every process and to remove the folder. So a drill that is
 killed leaves as little behind as one that ended well. Signals from the drill's terminal don't reach the warden.
+Where the warden itself was killed, and the drill with it, the next one sweeps up: a folder that nobody has locked is
+nobody's any more.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import pwd
@@ -27,6 +30,7 @@ from typing import Any
 
 PREFIX = "readygate-drill-"
 STOP_WITHIN = 5.0
+_YOUNG_S = 60.0
 _TICK, _WEIGH_EVERY = 0.02, 0.5  # seconds
 
 # prctl(2) and unshare(2), which Python has no names for before 3.12.
@@ -135,8 +139,11 @@ def main() -> None:
         raise OSError(ctypes.get_errno(), "this system can't keep track of processes")
     offline = _leave_the_network()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    sweep(Path(tempfile.gettempdir()))
     warden = Warden(Path(tempfile.mkdtemp(prefix=PREFIX)), order["memory"], order["disk"])
+    lock = os.open(warden.folder, os.O_RDONLY | os.O_DIRECTORY)  # held for as long as we live
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if user := unprivileged():
             os.chown(warden.folder, user.pw_uid, user.pw_gid)
         _answer({"folder": str(warden.folder), "offline": offline})
@@ -152,6 +159,19 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         warden.clean_up()
+
+
+def sweep(place: Path) -> None:
+    """Remove the folders there of wardens that were killed; a young one may not be locked yet."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(held).st_ctime < time.time() - _YOUNG_S:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def unprivileged() -> pwd.struct_passwd | None:

@@ -121,6 +121,11 @@ class Backup(Spec):
         query = next((each for each in self.holds or () if _QUERY.match(each)), None)
         if query and content != "sqlite":
             raise Mistake(f"a dump can't be asked '{query}'", "name a table, or ask it by a `restore_drill`")
+        if self.restore_drill and self.restore_drill.on not in (None, self.on):
+            raise Mistake(
+                f"the backup is on {self.on}, so it can't be drilled on {self.restore_drill.on}",
+                f"write on: {self.on}, or leave it out to drill on the machine that runs this",
+            )
         if self.missed and not self.schedule:
             raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
         return self

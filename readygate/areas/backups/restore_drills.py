@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
 from readygate.announcing import announce
+from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import fetch
-from readygate.drills import records
+from readygate.drills import records, there
 from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
 from readygate.drills.records import Record
 from readygate.drills.restore import restore
-from readygate.drills.scratch import Limits, Scratch, free_room, scratch, user_name
+from readygate.drills.scratch import Limits, free_room, scratch, user_name
+from readygate.errors import CouldNotLook
 from readygate.expectation import (
     AtLeastCount,
     AtMostDuration,
@@ -31,6 +34,8 @@ from readygate.expectation import (
 from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import readable_size, show_duration, show_size
+
+_CLEANS_UP_S = 30
 
 
 class LiveDatabase(Spec):
@@ -52,8 +57,11 @@ class RestoreDrill(Spec):
     into: Literal["scratch"] = Field(
         description="A setting: `scratch`, a server of its own on the machine that runs this."
     )
+    on: str | None = Field(
+        None, description="A setting: the server that has the backup, where it is restored; else the copy comes here."
+    )
     decrypt: str | None = Field(
-        None, description="A setting: the command here that decrypts its input, e.g. age -d -i backup.key."
+        None, description="A setting: the command that decrypts its input, e.g. age -d -i backup.key."
     )
     database: str | None = Field(None, description="A setting: which database to ask, where the dump holds several.")
     within: Seconds = Field(3600.0, description="A setting: how long the drill may take.")
@@ -139,10 +147,12 @@ class Drill:
 def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     """What a drill will do, for whoever has to allow it."""
     room = show_size(drill.disk) if drill.disk else "most of what is free"
+    where = "this machine" if drill.on is None else drill.on
+    user = user_name() if drill.on is None else "an unprivileged user"
     compared = "; the rows of the live database are counted" if drill.live else ""
     return (
-        f"the newest of {backup.path} is copied from {backup.on} into a scratch folder on this machine, restored "
-        f"there by {user_name()} into a server without a network, asked, and removed: at most "
+        f"the newest of {backup.path} is copied from {backup.on} into a scratch folder on {where}, restored "
+        f"there by {user} into a server without a network, asked, and removed: at most "
         f"{show_duration(drill.within)}, {room} of disk, {show_size(drill.memory)} of memory a process{compared}"
     )
 
@@ -166,34 +176,78 @@ def drill_now(
     newest: Artifact | None = artifacts.newest
     if newest is None:
         return Drill(f"there is no file at {backup.path}")
-    room = drill.disk or free_room()
-    with scratch(Limits(drill.within, room, drill.memory), tell) as place:
+    look = _drill_here if drill.on is None else _drill_there
+    came = look(host, backup, drill, newest, tell)
+    if came.restored is None:
+        why = f"{newest.shown} can't be restored: {came.fault}"
+        return Drill(why, evidence=(_evidence(came, backup, drill, came.fault),))
+    record = Record(
+        backup=backup.name,
+        artifact=newest.shown,
+        digest=came.digest,
+        asked=_asked(drill),
+        at=int(time.time()),
+        took_s=round(came.took_s, 3),
+        steps=tuple((name, round(took, 3)) for name, took in came.steps),
+        restored=came.restored,
+        differs=_differing(drill, came.restored),
+    )
+    records.write(record)
+    shown = _drill_of(record, record.at, "now")
+    return Drill(shown.reason, record, 0.0, (_evidence(came, backup, drill, shown.reason),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of one drill, wherever it was."""
+
+    is_offline: bool
+    steps: tuple[tuple[str, float], ...]
+    restored: Restored | None = None  # without it, there is a fault
+    digest: str = ""
+    fault: str = ""
+
+    @property
+    def took_s(self) -> float:
+        return sum(took for name, took in self.steps if name != ASKING)
+
+
+def _drill_here(
+    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, tell: Callable[[str], object]
+) -> _Came:
+    with scratch(Limits(drill.within, drill.disk or free_room(), drill.memory), tell) as place:
         packed = place.folder / "artifact"
         try:
             with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {backup.on}"):
                 digest = fetch(host, backup.on, newest, packed, within=place.left_s)
             packed.chmod(0o644)  # the folder around it is closed to others
             restored = restore(place, packed, drill.questions, decrypt=drill.decrypt)
-            took_s = sum(took for name, took in place.steps if name != ASKING)
         except NotRestorable as fault:
-            return Drill(
-                f"{newest.shown} can't be restored: {fault}", evidence=(_evidence(place, backup, drill, str(fault)),)
-            )
-        differs = _differing(drill, restored, place)
-        record = Record(
-            backup=backup.name,
-            artifact=newest.shown,
-            digest=digest,
-            asked=_asked(drill),
-            at=int(time.time()),
-            took_s=round(took_s, 3),
-            steps=tuple((name, round(took, 3)) for name, took in place.steps),
-            restored=restored,
-            differs=differs,
+            return _Came(place.is_offline, tuple(place.steps), fault=str(fault))
+        return _Came(place.is_offline, tuple(place.steps), restored, digest)
+
+
+def _drill_there(
+    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, tell: Callable[[str], object]
+) -> _Came:
+    """The same, where the backup is. CouldNotLook: that server lacks what the drill needs, or can't be reached."""
+    tell(f"restore {newest.shown} on {backup.on}")
+    limits = {"within": drill.within, "disk": int(drill.disk) if drill.disk else None, "memory": int(drill.memory)}
+    order = {"path": newest.path, "questions": asdict(drill.questions), "decrypt": drill.decrypt, **limits}
+    answer = run(host, backup.on, there.command(order), within=drill.within + _CLEANS_UP_S)
+    lines = answer.text.strip().splitlines()
+    if answer.exit or not lines:
+        said = next((line for line in reversed(answer.errors.splitlines()) if line.strip()), "it did not say why")
+        raise CouldNotLook(
+            f"{backup.on} could not drill: {said}", mend="it needs Linux with python3 of 3.11; or leave out `on`"
         )
-        records.write(record)
-        shown = _drill_of(record, record.at, "now")
-        return Drill(shown.reason, record, 0.0, (_evidence(place, backup, drill, shown.reason),))
+    came = json.loads(lines[-1])
+    if "unseen" in came:
+        raise CouldNotLook(f"on {backup.on}: {came['unseen']}", mend=came["mend"])
+    steps = tuple((name, took) for name, took in came["steps"])
+    if "fault" in came:
+        return _Came(came["offline"], steps, fault=came["fault"])
+    return _Came(came["offline"], steps, records.restored_of(came["restored"]), came["digest"])
 
 
 def _drill_of(record: Record, now: int, when: str) -> Drill:
@@ -205,17 +259,16 @@ def _drill_of(record: Record, now: int, when: str) -> Drill:
     return Drill(reason, record, age_s, (Evidence(f"the last drill of {record.backup}", told),))
 
 
-def _evidence(place: Scratch, backup: Any, drill: RestoreDrill, came: str) -> Evidence:
-    reach = "without a network" if place.is_offline else "on a unix socket only"
-    return Evidence(f"restore drill, {reach}: {what_it_does(backup, drill)}", came)
+def _evidence(came: _Came, backup: Any, drill: RestoreDrill, told: str) -> Evidence:
+    reach = "without a network" if came.is_offline else "on a unix socket only"
+    return Evidence(f"restore drill, {reach}: {what_it_does(backup, drill)}", told)
 
 
-def _differing(drill: RestoreDrill, restored: Restored, place: Scratch) -> Mapping[str, float] | None:
+def _differing(drill: RestoreDrill, restored: Restored) -> Mapping[str, float] | None:
     """By table, how many percent the restored rows are from the live ones."""
     if drill.live is None:
         return None
-    with place.step("count the rows of the live database"):
-        alive = count_live_rows(drill.live.url.get_secret_value(), within=min(300.0, place.left_s))
+    alive = count_live_rows(drill.live.url.get_secret_value(), within=min(300.0, drill.within))
     rows = restored.rows or {}
     return {table: 100 * abs(rows.get(table, 0) - count) / max(count, 1) for table, count in alive.items()} | {
         table: 100.0 for table in alive if table not in rows
@@ -224,7 +277,9 @@ def _differing(drill: RestoreDrill, restored: Restored, place: Scratch) -> Mappi
 
 def _asked(drill: RestoreDrill) -> str:
     questions = drill.questions
-    return records.digest_of(questions.values, questions.moments, questions.database, drill.live is not None)
+    return records.digest_of(
+        questions.values, questions.moments, questions.database, drill.live is not None, drill.on
+    )
 
 
 def _holds(kept: Drill, drill: RestoreDrill) -> bool:

@@ -1,0 +1,122 @@
+"""A drill on the server that has the backup: these modules are sent there, and run once by its own Python.
+
+Nothing is installed there, and nothing is written but the scratch folder: the modules stay in memory. What the
+drill found comes back as one line of JSON. Should whoever asked be gone, the drill notices within a second, and
+its warden cleans up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+import time
+import zipfile
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from readygate.drills.outcome import NotRestorable, Questions
+from readygate.drills.restore import restore
+from readygate.drills.scratch import Limits, free_room, scratch
+from readygate.errors import CouldNotLook
+from readygate.units import show_size
+
+OLDEST_PYTHON = (3, 11)
+_BEAT_S = 0.5
+
+# The warden is a process of its own, which finds the modules where its parent has them.
+_BOOT = f"""
+import base64, json, os, sys
+if sys.version_info < {OLDEST_PYTHON}:
+    sys.exit("its Python is older than {".".join(map(str, OLDEST_PYTHON))}")
+held = os.memfd_create("readygate")
+os.write(held, base64.b64decode(sys.argv[1]))
+os.environ["PYTHONPATH"] = modules = f"/proc/{{os.getpid()}}/fd/{{held}}"
+sys.dont_write_bytecode = True
+sys.path.insert(0, modules)
+from readygate.drills.there import drill
+drill(json.loads(base64.b64decode(sys.argv[2])))
+"""
+
+
+def command(order: Mapping[str, Any]) -> str:
+    """What a shell on the server has to run for this order: the keywords of `found`."""
+    sent = b64encode(json.dumps(order).encode()).decode()
+    return f"python3 -c {quote(_BOOT)} {b64encode(_modules()).decode()} {sent}"
+
+
+def drill(order: Mapping[str, Any]) -> None:
+    """Do as ordered, and print what came of it."""
+    threading.Thread(target=_beat, daemon=True).start()
+    print(json.dumps(found(**order)), flush=True)  # noqa: T201 - whoever asked reads it
+
+
+def found(
+    *,
+    path: str,
+    questions: Mapping[str, Any],
+    decrypt: str | None,
+    within: float,
+    disk: int | None,
+    memory: int,
+) -> dict[str, Any]:
+    """What the drill found, what is wrong with the backup, or why one could not look."""
+    try:
+        with scratch(Limits(within, disk or free_room(), memory)) as place:
+            packed = place.folder / "artifact"
+            with place.step(f"copy {path} ({show_size(Path(path).stat().st_size)})"):
+                digest = _copied(Path(path), packed)
+            packed.chmod(0o644)  # the folder around it is closed to others
+            came: dict[str, Any]
+            try:
+                came = {"restored": asdict(restore(place, packed, Questions(**questions), decrypt=decrypt))}
+            except NotRestorable as fault:
+                came = {"fault": str(fault)}
+            return {**came, "digest": digest, "offline": place.is_offline, "steps": place.steps}
+    except CouldNotLook as error:
+        return {"unseen": error.reason, "mend": error.mend}
+    except OSError as error:
+        return {"unseen": f"{path} can't be copied: {error.strerror}", "mend": "look when no backup is running"}
+
+
+def _copied(source: Path, target: Path) -> str:
+    before = source.stat()
+    shutil.copyfile(source, target)
+    after = source.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise CouldNotLook(f"{source} changed while it was copied", mend="drill when no backup is running")
+    with target.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beat() -> None:
+    """Speak now and then: a connection that has ended is told by that alone."""
+    while True:
+        time.sleep(_BEAT_S)
+        try:
+            os.write(2, b"\n")
+        except OSError:
+            os._exit(1)
+
+
+def _modules() -> bytes:
+    """The drills and the few modules that they stand on, packed."""
+    package = Path(__file__).parent.parent
+    needed = [
+        "__init__.py",
+        "errors.py",
+        "units.py",
+        *(f"drills/{each.name}" for each in Path(__file__).parent.glob("*.py")),
+    ]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(needed):
+            archive.write(package / name, f"readygate/{name}")
+    return packed.getvalue()
