@@ -181,3 +181,13 @@ def test_schedule_renews_in_time_at_the_worst(renewal, actual_renewal):
     Mend: run it daily or twice a day: it only renews what is due.
     """
     assert actual_renewal.time_left_s in renewal.time_left, actual_renewal.told
+
+
+@pytest.mark.live
+@pytest.mark.check("renewal.dry_run", severity="blocker")
+def test_certbot_can_renew(renewal, renewal_dry_run):
+    """A redirect, a firewall rule or a moved web root breaks renewals at once, and shows it months later.
+
+    Mend: run `certbot renew --dry-run` on the server; the CA has to reach the challenge at the name's address.
+    """
+    assert renewal_dry_run.ended_well in renewal.dry_run, renewal_dry_run.told

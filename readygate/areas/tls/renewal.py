@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from pydantic import Field, model_validator
 
-from readygate.areas.asking import ask
+from readygate.announcing import announce
+from readygate.areas.asking import ask, run
 from readygate.areas.servers.cron import (
     CronJob,
     observe_cron_ending,
@@ -31,6 +32,11 @@ from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import DAY, show_duration
 
+_DRY_RUN_S = 100
+_REFUSALS = {
+    "Permission denied": "write `sudo: true`, as certbot has to be root",
+    "Another instance of Certbot is already running": "look again when it has ended",
+}
 _YEARS = 9  # so that every place of a leap year in the week's cycle of a schedule is likely to be seen
 
 
@@ -48,8 +54,14 @@ class Renewal(Spec):
     begins: Seconds = Field(
         30.0 * DAY, description="A setting: how long before the end a renewal begins to be tried; certbot's 30d."
     )
+    certificate: str | None = Field(
+        None, description="A setting: the one that `dry_run` renews, by certbot's name of it; all of them unless set."
+    )
     scheduled: Flag | None = Field(None, description="Whether it is scheduled, so that it will run.")
     ended_well: Flag | None = Field(None, description="Whether its last run ended well.")
+    dry_run: Flag | None = Field(
+        None, description="Whether `certbot renew --dry-run` ends well, which asks the CA and deploys nothing."
+    )
     time_left: AtLeastDuration | None = Field(
         None, description="The lifetime that is left at the first try to renew, by this schedule and at the worst."
     )
@@ -94,6 +106,15 @@ class ActualRenewal:
         return f"{self.schedule}: up to {show_duration(self.longest_gap_s)} pass between two runs"
 
 
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """How a renewal went that changed nothing."""
+
+    ended_well: bool
+    told: str
+    evidence: tuple[Evidence, ...] = ()
+
+
 def observe_renewal(host: Any, renewal: Renewal) -> ActualRenewal:
     """Whether it is scheduled, and how far apart its runs may be. CouldNotLook: the schedule isn't understood."""
     server = _server(renewal.on)
@@ -119,6 +140,21 @@ def observe_renewal_ending(host: Any, renewal: Renewal) -> bool | None:
     crontabs = observe_crontabs(host, server, observe_processes(host, server))
     job = observe_cron_job(_job(renewal), crontabs)
     return observe_cron_ending(server, _job(renewal), observe_cron_run(host, server, job, crontabs))
+
+
+def observe_dry_run(host: Any, renewal: Renewal) -> DryRun:
+    """Let certbot go through a renewal. CouldNotLook: it isn't there, may not be run, or is at work already."""
+    command = "certbot renew --dry-run --non-interactive --no-random-sleep-on-renew"
+    command += f" --cert-name {quote(renewal.certificate)}" if renewal.certificate else ""
+    announce(f"renewal: {command} on {renewal.on}")
+    answer = run(host, renewal.on, f"export LC_ALL=C\n{command} 2>&1", within=_DRY_RUN_S)
+    for refusal, mend in _REFUSALS.items():
+        if refusal in answer.text:
+            raise CouldNotLook(f"certbot can't be tried on {renewal.on}: {refusal}", mend=mend)
+    # Where it has nothing to renew it ends with 0 as well.
+    ended_well = answer.exit == 0 and "all simulated renewals succeeded" in answer.text
+    told = (line for line in answer.text.splitlines() if line.startswith(("Failed to renew", "No simulated")))
+    return DryRun(ended_well, "; ".join(told) or answer.text.strip()[-200:], (Evidence(command, answer.text),))
 
 
 def observe_deployed(host: Any, deployed: DeployedCertificate) -> str | None:
@@ -187,5 +223,6 @@ def _job(renewal: Renewal) -> CronJob:
 FACTS: Mapping[str, Callable[..., Any]] = {
     "actual_renewal": observe_renewal,
     "renewal_ending": observe_renewal_ending,
+    "renewal_dry_run": observe_dry_run,
     "deployed_fingerprint": observe_deployed,
 }
