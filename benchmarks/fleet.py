@@ -4,6 +4,7 @@
 
 Needs the lab (root, docker). Each command is run whole, as a user would, in turn: stock, ours, stock, ours.
 The suite is written for plain Testinfra and is the same for both; ours gets an inventory that names the hosts.
+goss (its binary named by GOSS) gets a gossfile of as many checks, and is started over ssh on all hosts at once.
 """
 
 from __future__ import annotations
@@ -20,22 +21,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.lab.delay import delayed
+from tests.lab.docker import docker
 from tests.lab.gate import open_lab
+
+DIRECTORIES = ("/etc", "/usr", "/var", "/opt", "/srv", "/boot", "/home")
+FILES = (
+    *("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/ssh/sshd_config"),
+    *("/etc/crontab", "/etc/nginx/nginx.conf", "/etc/sudoers", "/etc/shadow", "/etc/profile"),
+)
+PACKAGES = ("nginx", "rclone", "cron", "openssh-server", "sudo", "curl", "openssl", "iproute2", "procps", "ufw")
+SERVICES = ("nginx", "cron", "ssh", "redis-server")
+USERS = ("root", "www-data", "redis", "postgres", "deploy")
+ASKED = (DIRECTORIES, FILES, PACKAGES, SERVICES, USERS)
 
 # As people write it: 200 checks, which make stock Testinfra ask some 420 commands.
 SUITE = """\
 import pytest
 
-DIRECTORIES = ["/etc", "/usr", "/var", "/opt", "/srv", "/boot", "/home"]
-FILES = ["/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/ssh/sshd_config", "/etc/crontab",
-         "/etc/nginx/nginx.conf", "/etc/sudoers", "/etc/shadow", "/etc/profile"]
-PACKAGES = ["nginx", "rclone", "cron", "openssh-server", "sudo", "curl", "openssl", "iproute2", "procps", "ufw"]
-SERVICES = ["nginx", "cron", "ssh", "redis-server"]
-USERS = ["root", "www-data", "redis", "postgres", "deploy"]
+DIRECTORIES, FILES, PACKAGES, SERVICES, USERS = {lists}
 again = lambda times: pytest.mark.parametrize("again", range(max(1, int({rounds} * times))))
 
-@pytest.mark.parametrize("path", FILES + [f"{{directory}}/." for directory in DIRECTORIES])
+@pytest.mark.parametrize("path", [*FILES, *(f"{{directory}}/." for directory in DIRECTORIES)])
 @again(4)
 def test_file(host, path, again):
     file = host.file(path + "/." * again if path.endswith("/.") else path.replace("/", "/" * (again + 1)))
@@ -76,6 +85,36 @@ def test_command(host, number, again):
 """
 
 
+def gossfile(rounds: float) -> dict[str, dict[str, dict[str, object]]]:
+    """As much as the suite asks, in goss's words; a port can't be asked twice there, so commands stand in."""
+
+    def again(times: int) -> range:
+        return range(max(1, int(rounds * times)))
+
+    files = [path.replace("/", "/" * (turn + 1)) for path in FILES for turn in again(4)]
+    files += [f"{path}{'/.' * turn}" for path in DIRECTORIES for turn in again(4)]
+    return {
+        "file": {path: {"exists": True, "owner": "root"} for path in files},
+        "package": {f"{name}-{turn}": {"name": name, "installed": True} for name in PACKAGES for turn in again(4)},
+        "service": {
+            f"{name}-{turn}": {"name": name, "running": True, "enabled": True}
+            for name in SERVICES
+            for turn in again(5)
+        },
+        "user": {f"{name}-{turn}": {"username": name, "exists": True} for name in USERS for turn in again(4)},
+        "port": {f"tcp:{port}": {"listening": True} for port in (22, 80, 443)},
+        "command": {
+            f"{number}-{turn}": {
+                "exec": f"test -e /etc/passwd && echo {number}",
+                "exit-status": 0,
+                "stdout": [str(number)],
+            }
+            for number in range(26)
+            for turn in again(2)
+        },
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """One whole command: wall and CPU seconds of it and its children."""
@@ -92,8 +131,8 @@ def timed(command: list[str], folder: Path) -> Timing:
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    passed = next((line for line in reversed(done.stdout.splitlines()) if " passed" in line), "")
-    if "failed" in passed or not passed:
+    passed = next((line for line in reversed(done.stdout.splitlines()) if " passed" in line or "Count:" in line), "")
+    if ("failed" in passed or not passed) if "pytest" in command else done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
     return Timing(ended - begun, cpu, passed.strip("= "))
 
@@ -101,7 +140,7 @@ def timed(command: list[str], folder: Path) -> Timing:
 def prepare(folder: Path, hosts: list[tuple[str, Path]], rounds: float) -> tuple[list[str], dict[str, list[str]]]:
     """The suite, one ssh_config for all hosts, and the commands to compare."""
     (folder / "suites").mkdir()
-    (folder / "suites" / "test_facts.py").write_text(SUITE.format(rounds=rounds))
+    (folder / "suites" / "test_facts.py").write_text(SUITE.format(rounds=rounds, lists=ASKED))
     config = folder / "ssh_config"
     config.write_text("\n".join(path.read_text() for _, path in hosts))
     servers = "\n".join(
@@ -123,7 +162,12 @@ def prepare(folder: Path, hosts: list[tuple[str, Path]], rounds: float) -> tuple
         "suites/test_facts.py",
     ]
     stock = [*pytest, "-p", "no:readygate", f"--hosts={names}", f"--ssh-config={theirs}"]
-    return [*pytest, "--desk"], {"ssh://": stock, "ssh:// with xdist -n 2": [*stock, "-n", "2"]}
+    peers = {"ssh://": stock, "ssh:// with xdist -n 2": [*stock, "-n", "2"]}
+    if os.environ.get("GOSS"):
+        each = 'ssh -F {} {} sudo /usr/local/bin/goss -g /root/bench.yaml validate & pids="$pids $!"'
+        lines = "\n".join(each.format(config, name) for name, _ in hosts)
+        peers["goss"] = ["sh", "-c", f"{lines}\nfor pid in $pids; do wait $pid || exit 1; done"]
+    return [*pytest, "--desk"], peers
 
 
 def main() -> None:
@@ -132,7 +176,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=float, default=1, help="200 checks each; 0.25 makes 56")
     parser.add_argument("--hosts", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--peers", default="ssh://", help="comma-separated: ssh://, ssh:// with xdist -n 2")
+    parser.add_argument("--peers", default="ssh://", help="comma-separated: ssh://, ssh:// with xdist -n 2, goss")
     arguments = parser.parse_args()
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="readygate-benchmark-")))
@@ -140,6 +184,9 @@ def main() -> None:
         hosts = []
         for number in range(arguments.hosts):
             host = closing.enter_context(lab.boot(f"bench-{number}"))
+            if goss := os.environ.get("GOSS"):
+                host.write("/root/bench.yaml", yaml.safe_dump(gossfile(arguments.rounds)))
+                docker("cp", goss, f"{host.container}:/usr/local/bin/goss")
             config = closing.enter_context(delayed(host, arguments.rtt)) if arguments.rtt else host.ssh_config
             hosts.append((host.name, config))
         ours, peers = prepare(folder, hosts, arguments.rounds)
