@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from readygate.areas.sites.rate_limit import RateLimit
 from readygate.errors import CouldNotLook
-from tests.projects import Project
 from tests.web import failing, nginx, reply, web_server
 
 ALL = {"rate_limit.rate", "rate_limit.burst", "rate_limit.answers", "rate_limit.retry_after", "rate_limit.recovers"}
@@ -101,27 +100,6 @@ def test_t9_a_limit_that_can_never_fire_fails() -> None:
             "rate_limit.rate",
             "rate_limit.answers",
         }
-
-
-@pytest.mark.parametrize(
-    ("answer", "limit"),
-    [
-        (service(Limiter(5, 3600, by_number()), status=500), "{rate: 5/h, answers: 429}"),
-        (service(Limiter(5, 3600, by_second), status=429), "{rate: 5/h, at_most: 20}"),
-        (service(Limiter(100, 60, by_second), status=429), "{rate: 100/min}"),
-    ],
-    ids=["T7", "T8", "T9"],
-)
-def test_each_trap_ends_in_no_go(answer: Any, limit: str, tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    with web_server(answer) as port:
-        limits = limit.replace("{", "{path: /api/v1/ping, ")
-        project.write(
-            "inventory.yml",
-            f'project: limits\nsites: {{api: {{url: "http://127.0.0.1:{port}", rate_limit: {limits}}}}}\n',
-        )
-        ended = project.readygate("run")
-    assert (ended.code, ended.word) == (1, "NO-GO"), ended.stdout
 
 
 ZONE = "limit_req_zone $binary_remote_addr zone=api:1m rate=60r/m;"
