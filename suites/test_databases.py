@@ -338,6 +338,33 @@ def test_no_migration_broke_off(migrations, migration_state):
     assert len(migration_state.failed) in migrations.failed, f"broke off: {', '.join(migration_state.failed)}"
 
 
+@pytest.mark.check("migrations.irreversible")
+def test_every_migration_has_a_way_back(migrations, migration_files):
+    """A release that has to be rolled back is, and its schema stays: the old code fails at what it doesn't know.
+
+    Mend: write what undoes it below `-- +goose Down`.
+    """
+    assert len(migration_files.irreversible) in migrations.irreversible, ", ".join(migration_files.irreversible)
+
+
+@pytest.mark.check("migrations.untransacted")
+def test_migrations_run_in_a_transaction(migrations, migration_files):
+    """What breaks off outside of a transaction leaves half of itself behind, and can't be run again.
+
+    Mend: take `-- +goose NO TRANSACTION` out, or say in a comment right above it why it can't be done otherwise.
+    """
+    assert len(migration_files.untransacted) in migrations.untransacted, ", ".join(migration_files.untransacted)
+
+
+@pytest.mark.check("migrations.breaking", severity="blocker")
+def test_no_pending_migration_breaks_the_release_that_runs(migrations, migration_files):
+    """Until the last instance is replaced, the old code goes on, and fails at the column that is gone.
+
+    Mend: expand first, with a new column that may be empty; contract in a later release.
+    """
+    assert len(migration_files.breaking) in migrations.breaking, ", ".join(migration_files.breaking)
+
+
 @pytest.mark.check("pgbouncer.pools")
 def test_pgbouncer_has_the_declared_pools(pgbouncer, pools):
     """Who connects past the pool, or to a pool that isn't there, takes the connections that it was to save.

@@ -242,6 +242,15 @@ def test_cookie_has_the_declared_attributes(key, expected, response):
     assert response.cookie(key) in expected
 
 
+@pytest.mark.check("token.lives", severity="major")
+def test_token_runs_out_in_time(token, token_life_s):
+    """A token that was stolen opens the door for as long as it lives, whoever changes the password.
+
+    Mend: shorten its life in the service, and let clients refresh it.
+    """
+    assert token_life_s in token.lives
+
+
 @pytest.mark.check("http.metrics", severity="major")
 def test_metrics_can_be_collected(endpoint, response):
     """One line that Prometheus can't read makes it drop all of them, and every alert over them goes silent.

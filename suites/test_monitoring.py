@@ -157,6 +157,15 @@ def test_alert_carries_the_declared_label(actual_alert, key, expected):
     assert (actual_alert.labels or {}).get(key) in expected
 
 
+@pytest.mark.check("alert.runbook")
+def test_alert_leads_to_its_runbook(alert, actual_alert, runbook_is_there):
+    """Whoever is woken at three has nobody to ask, and a link that leads nowhere.
+
+    Mend: write the page, and its address as the annotation runbook_url of the rule.
+    """
+    assert runbook_is_there in alert.runbook, f"runbook_url: {actual_alert.runbook_url or 'none'}"
+
+
 @pytest.mark.check("alert.firing", severity="blocker")
 def test_alert_does_not_fire(alert, actual_alert):
     """Whoever releases into an alert that fires can't tell the new trouble from the old.

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from readygate.areas import FACTS
 from readygate.areas.databases.database import Database
+from readygate.areas.databases.migration_files import breaks
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves
@@ -431,6 +432,67 @@ def test_alembic_at_its_head_has_nothing_pending(primary: Postgres, tmp_path: Pa
         primary.do("drop table alembic_version")
 
 
+GOOSE = {
+    "001_schema.sql": "-- +goose Up\ncreate table a (id int);\n-- +goose Down\ndrop table a;\n",
+    "002_index.sql": (
+        "-- it takes an hour, and must not lock\n-- +goose NO TRANSACTION\n-- +goose Up\n"
+        "create index concurrently on a (id);\n-- +goose Down\ndrop index a_id_idx;\n"
+    ),
+    "003_name.sql": "-- +goose Up\nalter table a add column name text;\n-- +goose Down\nalter table a drop name;\n",
+}
+
+
+def test_what_migrations_of_goose_would_do_is_read(primary: Postgres, tmp_path: Path) -> None:
+    primary.do(
+        "create table goose_db_version (id serial, version_id bigint, is_applied bool)",
+        "insert into goose_db_version (version_id, is_applied) values (0, true), (1, true), (2, true)",
+    )
+    wanted = {"irreversible": 0, "untransacted": 0, "breaking": 0}
+    careless = {
+        "001_schema.sql": "-- +goose Up\ncreate table a (id int);\nalter table a rename to b;\n",
+        "002_index.sql": f"-- +goose NO TRANSACTION\n{GOOSE['001_schema.sql']}",
+        "003_name.sql": "-- +goose Up\nalter table a drop name;\n-- +goose Down\n-- nothing brings it back\n",
+    }
+    try:
+        assert not any(migrated(primary, tmp_path, "goose", GOOSE, **wanted).values())
+        seen = migrated(primary, tmp_path, "goose", careless, **wanted)
+        told = {check: why.partition("\n")[0] for check, why in seen.items()}
+        assert told == {
+            "migrations.irreversible": "001_schema.sql, 003_name.sql",
+            "migrations.untransacted": "002_index.sql",
+            "migrations.breaking": "003_name.sql",
+        }
+        with pytest.raises(CouldNotLook, match="is no SQL"):
+            migrated(primary, tmp_path, "goose", {"004_later.go": ""}, irreversible=0)
+    finally:
+        primary.do("drop table goose_db_version")
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_one"),
+    [
+        ("create table a (name text not null)", False),
+        ("alter table a add column name text", False),
+        ("alter table a add name text not null", True),
+        ("alter table a add name text not null default 'x', add size numeric(9, 2)", False),
+        ("alter table a add name text default 'x', add column size int not null", True),
+        ("alter table a add constraint positive check (size > 0 and name is not null)", False),
+        ("alter table a alter column name set not null", True),
+        ("alter table a alter name type varchar(9)", True),
+        ("alter table a drop column name", True),
+        ("alter table a drop constraint positive", False),
+        ("alter table a alter name drop not null", False),
+        ("alter table a rename name to title", True),
+        ("drop table a", True),
+        ("drop index a_name_idx", False),
+        ("create index on a (name) -- drop table a", False),
+        ("update a set name = 'x'; drop view b", True),
+    ],
+)
+def test_what_the_release_before_can_not_live_with_is_told(statement: str, is_one: bool) -> None:
+    assert breaks(statement) == breaks(statement.upper()) == is_one
+
+
 def test_goose_counts_a_step_back_as_pending(primary: Postgres, tmp_path: Path) -> None:
     names = ["001_schema.sql", "002_schema_v2.sql", "003_indexes.go"]
     primary.do(
@@ -780,6 +842,8 @@ def test_a_query_of_mariadb_that_takes_too_long_is_cut_off(mariadb: MariaDb) -> 
         ({"url": "mysql://h/x", "on": "db-1", "reachable": True}, "MySQL is asked from here only"),
         ({"url": "postgresql://h/x", "invariants": {"drop table orders": 0}}, "is not a query"),
         ({"url": "postgresql://h/x", "migrations": {"tool": "goose", "pending": 0}}, "compare with a folder"),
+        ({"url": "postgresql://h/x", "migrations": {"tool": "goose", "breaking": 0}}, "where the files are"),
+        ({"url": "postgresql://h/x", "migrations": {"tool": "django", "breaking": 0}}, "of django are not read"),
         ({"url": "postgresql://h/x"}, "declares nothing to verify"),
     ],
 )

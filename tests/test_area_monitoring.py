@@ -79,18 +79,24 @@ groups:
           sum(rate(http_requests_total{status=~"5.."}[5s])) / sum(rate(http_requests_total[5s])) > 0.05
         for: 5m
         labels: {severity: critical}
+        annotations: {runbook_url: "http://127.0.0.1:SHOP/runbooks?page=errors#first"}
       - alert: ShopIsSlow
         expr: histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5s]))) > 1
         for: 5m
         labels: {severity: critical}
+        annotations: {runbook_url: "http://127.0.0.1:SHOP/lost"}
       - alert: ShopIsGone
         expr: absent(up{job="shop"})
   - name: traps
     rules:
       - {alert: HighErrorRate, expr: 'rate(http_requests_total{status=~"5.."}[5s]) > 0.05', for: 5m}
       - {alert: HighLatency, expr: 'histogram_quantile(0.95, http_request_duration_seconds) > 1', for: 5m}
-      - {alert: Renamed, expr: 'shop_queue_length > 100 and on () up == 1'}
-      - {alert: FiresNow, expr: 'up{job="shop"} == 1'}
+      - alert: Renamed
+        expr: shop_queue_length > 100 and on () up == 1
+        annotations: {runbook_url: see the wiki}
+      - alert: FiresNow
+        expr: up{job="shop"} == 1
+        annotations: {runbook_url: "http://127.0.0.1:SHOP/private"}
       - {alert: Clashes, expr: 'http_requests_total * on (job) up{job="shop"} * on (job) http_requests_total > 0'}
 """
 
@@ -111,7 +117,7 @@ http_request_duration_seconds_count {count * 1000}
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Web]:
-    with web({"/metrics": exposition}) as target:
+    with web({"/metrics": exposition, "/runbooks": "Look at the graph.", "/private": 403}) as target:
         yield target
 
 
@@ -119,7 +125,8 @@ def shop() -> Iterator[Web]:
 def prometheus(shop: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     config = CONFIG.replace("SHOP", str(shop.port)).replace("ALERTS", str(free_port()))
     options = ["--storage.tsdb.retention.time=30d"]
-    with new_prometheus(tmp_path_factory.mktemp("prometheus"), config, RULES, *options) as server:
+    rules = RULES.replace("SHOP", str(shop.port))
+    with new_prometheus(tmp_path_factory.mktemp("prometheus"), config, rules, *options) as server:
         until(lambda: server.ask('sum(rate(http_requests_total{status="500"}[5s])) > 0'))
         until(lambda: server.ask("rate(http_request_duration_seconds_bucket[5s])"))
         until(lambda: server.ask("prometheus_build_info"))
@@ -146,7 +153,7 @@ SOUND: dict[str, Any] = {
     "series": {"http_requests_total": 2, 'http_requests_total{status=~"5.."}': 1},
     "queries": {'sum(rate(http_requests_total{status="500"}[5s])) / sum(rate(http_requests_total[5s]))': "<0.01"},
     "rules": {
-        "ErrorsAreMany": {**ALERT, "ratio": True, "threshold": 0.05, "firing": False},
+        "ErrorsAreMany": {**ALERT, "ratio": True, "threshold": 0.05, "runbook": True, "firing": False},
         "ShopIsSlow": {**ALERT, "threshold": 1},
         "ShopIsGone": {"exists": True, "can_fire": True},
     },
@@ -193,6 +200,16 @@ def test_an_alert_that_takes_a_rate_for_a_share_is_seen(prometheus: Prometheus) 
     seen = alert(prometheus, "HighErrorRate", can_fire=True, ratio=True)
     assert seen["alert.can_fire"] == ""
     assert seen["alert.ratio"].startswith("it compares no share: rate(")
+
+
+@pytest.mark.parametrize("name", ["ShopIsSlow", "HighLatency", "Renamed"], ids=["lost", "not named", "no address"])
+def test_a_runbook_that_nobody_finds_is_seen(prometheus: Prometheus, name: str) -> None:
+    assert alert(prometheus, name, runbook=True)["alert.runbook"].startswith("runbook_url: ")
+
+
+def test_a_runbook_behind_a_login_is_not_known(prometheus: Prometheus) -> None:
+    error = why_blind(prometheus={"url": prometheus.url, "rules": {"FiresNow": {"runbook": True}}})
+    assert "answers 403" in error.reason
 
 
 def test_one_of_two_conditions_that_measures_nothing_is_seen(prometheus: Prometheus) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from readygate.areas.databases import migration_files
 from readygate.areas.databases.migrations import Migrations, MigrationState, look_at_migrations
 from readygate.areas.databases.mysql import MysqlState, Talk, look_at_mysql
 from readygate.areas.databases.pooling import Patroni, PgBouncer, observe_patroni, observe_pools
@@ -359,6 +360,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "redis_persistence": observe_persistence,
     "strangers_refused": observe_strangers,
     "migration_state": observe_migrations,
+    **migration_files.FACTS,
     "pools": observe_pools,
     "patroni_cluster": observe_patroni,
 }

@@ -25,7 +25,7 @@ _APPLIED = {
     "goose": "select version_id, is_applied from goose_db_version where version_id > 0 order by id",
     "flyway": "select version, success from flyway_schema_history where version is not null order by installed_rank",
 }
-_FILES = {
+FILES = {
     "goose": re.compile(r"0*(\d+)_.+\.(?:sql|go)$"),
     "flyway": re.compile(r"V([\d._]+?)__.+\.(?:sql|java|class)$"),
 }
@@ -49,10 +49,23 @@ class Migrations(Spec):
     unknown: AtMostCount | None = Field(None, description="How many are applied that the folder doesn't have.")
     failed: AtMostCount | None = Field(None, description="How many were begun and did not end well.")
 
+    irreversible: AtMostCount | None = Field(None, description="Of goose: how many files have no way back.")
+    untransacted: AtMostCount | None = Field(
+        None, description="Of goose: how many run outside of a transaction, without a comment above that says why."
+    )
+    breaking: AtMostCount | None = Field(
+        None, description="Of goose: how many that are pending take away what the release before still uses."
+    )
+
     @model_validator(mode="after")
     def _has_files(self) -> Migrations:
+        read = (self.irreversible, self.untransacted, self.breaking)
+        if any(read) and self.tool != "goose":
+            raise Mistake(f"the files of {self.tool} are not read", "leave out irreversible, untransacted, breaking")
         if (self.pending or self.unknown) and not self.files:
             raise Mistake("`pending` and `unknown` compare with a folder", "write e.g. files: migrations beside them")
+        if any(read) and not self.files:
+            raise Mistake("nobody knows where the files are", "write e.g. files: migrations beside them")
         return self
 
 
@@ -113,7 +126,7 @@ def _in_folder(folder: Path, tool: str) -> set[str]:
         files = (path for path in folder.rglob("migrations/*.py") if _DJANGO.fullmatch(path.name))
         found = {f"{path.parent.parent.name}.{path.stem}" for path in files if "site-packages" not in path.parts}
     else:
-        found = {match[1] for path in folder.rglob("*") if (match := _FILES[tool].fullmatch(path.name))}
+        found = {match[1] for path in folder.rglob("*") if (match := FILES[tool].fullmatch(path.name))}
     if not found:
         raise CouldNotLook(f"there are no migrations of {tool} in {folder}", mend="correct `files`")
     return found

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -56,6 +57,7 @@ class Rule(Spec):
     threshold: Number | None = Field(None, description="The number that it compares with.")
     held_for: AtMostDuration | None = Field(None, description="How long it must hold before it fires.")
     labels: dict[str, Text] | None = Field(None, description="By name: the labels that it adds, such as severity.")
+    runbook: Flag | None = Field(None, description="Whether the page that its annotation runbook_url names is there.")
     firing: Flag | None = Field(None, description="Whether it fires at this moment.")
 
 
@@ -123,6 +125,7 @@ class ActualAlert:
     held_for_s: float | None = None
     firing: bool | None = None
     labels: Mapping[str, str] | None = None
+    runbook_url: str = ""
     fault: str = ""
     evidence: tuple[Evidence, ...] = ()
 
@@ -195,6 +198,7 @@ def observe_alert(prometheus_api: Api, alert: Rule) -> ActualAlert:
         held_for_s=rule["duration"],
         firing=rule["state"] == "firing",
         labels=rule["labels"],
+        runbook_url=rule.get("annotations", {}).get("runbook_url", ""),
         fault=rule.get("lastError", ""),
         evidence=(Evidence(f"the alert {alert.name}", f"{rule['query']}: {rule['state']}, {rule['health']}"),),
     )
@@ -214,6 +218,21 @@ def observe_measured(prometheus_api: Api, actual_alert: ActualAlert) -> Measured
     if empty := [measured for measured, count in counts.items() if not count]:
         return Measured(False, f"it can never fire: nothing is measured by {'; '.join(empty)}", evidence)
     return Measured(True, evidence=evidence)
+
+
+def observe_runbook(actual_alert: ActualAlert) -> bool | None:
+    """Whether whoever is woken finds the page. CouldNotLook: it can't be reached from here, or takes a login."""
+    url = actual_alert.runbook_url
+    if not url:
+        return False if actual_alert.exists else None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return False
+    page = api("runbook", f"{parts.scheme}://{parts.netloc}")
+    status = page.get(f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/").status
+    if status in (401, 403) or 300 <= status < 400:
+        raise CouldNotLook(f"{url} answers {status}, so whether it is there is not known", mend="look by eye")
+    return status < 300
 
 
 def observe_series(prometheus_api: Api, key: str) -> int:
@@ -265,6 +284,7 @@ FACTS: dict[str, Callable[..., Any]] = {
     "prometheus_state": observe_prometheus,
     "actual_alert": observe_alert,
     "measured": observe_measured,
+    "runbook_is_there": observe_runbook,
     "series_count": observe_series,
     "query_number": observe_number,
 }

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field, model_validator
 from readygate.areas.mentioned import limit, members
 from readygate.areas.sites.fetch import Request, Response, fetch, one_line
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.tokens import FACTS as TOKENS
+from readygate.areas.sites.tokens import Token
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtMostDuration, Count, Flag, Json, Seconds, Size, Text, TextSet
 from readygate.spec import Setting, Spec
@@ -86,6 +88,7 @@ class Endpoint(Spec):
     on_every_node: dict[str, Json] = Field(
         default_factory=dict, description="Values in the JSON answer of every one of the site's `nodes`, by path."
     )
+    token: Token | None = Field(None, description="The token in its answer, such as that of a login.")
     cases: dict[str, Case] = Field(
         default_factory=dict, description="Questions with known answers, by a name of your own."
     )
@@ -198,5 +201,6 @@ SECTIONS: Mapping[str, type[Spec]] = {}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "response": observe_response,
     "answered_case": observe_case,
+    **TOKENS,
 }
 AHEAD = frozenset({"response"})
