@@ -183,6 +183,9 @@ def show_rate(per_second: float) -> str:
     if per_second < 0:
         return f"-{show_rate(-per_second)}"
     periods = {"s": 1, "min": MINUTE, "h": HOUR, "d": DAY}
+    # What was measured is a decimal a second; that 60 times as much is a whole number means nothing then.
+    if per_second >= 10 and abs(per_second - round(per_second, 1)) < 1e-9:
+        return f"{plain(round(per_second, 1))}/s"
     for unit, seconds in periods.items():
         amount = per_second * seconds
         # 60/min and 1/s are the same rate; people who limit rates say the former.

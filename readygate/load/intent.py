@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from readygate.announcing import announce
 from readygate.load.plan import Plan
 from readygate.units import show_duration, show_rate
 
 # The variable under which no load is sent yet, and the cause of what is not known for that.
 HELD_BACK = "READYGATE_HOLD_LOAD_BACK"
+
+_NOW_AND_THEN_S = 10
 
 
 def intent(plan: Plan) -> str:
@@ -28,12 +32,12 @@ def intent(plan: Plan) -> str:
 
 
 @contextmanager
-def terminal() -> Iterator[Callable[[str], None]]:
-    """Writes how it goes past pytest's capture, each line over the last one; nothing where there is no terminal."""
+def progress_shown() -> Iterator[Callable[[str], None]]:
+    """Shows how it goes past pytest's capture: on a terminal each line over the last one, else one now and then."""
     try:
         tty = Path("/dev/tty").open("w")  # noqa: SIM115 - closed below
     except OSError:
-        yield lambda text: None
+        yield _now_and_then(announce)
         return
     with tty:
 
@@ -43,3 +47,15 @@ def terminal() -> Iterator[Callable[[str], None]]:
 
         yield over
         tty.write("\r\033[K")
+
+
+def _now_and_then(tell: Callable[[str], None]) -> Callable[[str], None]:
+    last = time.monotonic()
+
+    def told(text: str) -> None:
+        nonlocal last
+        if time.monotonic() >= last + _NOW_AND_THEN_S:
+            last = time.monotonic()
+            tell(text)
+
+    return told

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ class Outcome:
     @property
     def rate(self) -> float:
         """Good answers a second, over all of the seconds that were to be measured."""
-        return sum(each.ended for each in self.window) / len(self.measured)
+        return _tenths(sum(each.ended for each in self.window) / len(self.measured))
 
     @property
     def worst_rate(self) -> float:
@@ -147,12 +148,17 @@ class Outcome:
         ended = {each.number: each.ended for each in self.window}
         counts = [ended.get(number, 0) for number in self.measured]
         span = min(_WORST_S, len(counts))
-        return min(sum(counts[start : start + span]) for start in range(len(counts) - span + 1)) / span
+        return _tenths(min(sum(counts[start : start + span]) for start in range(len(counts) - span + 1)) / span)
 
     @property
     def offered(self) -> float:
         """Journeys that were due, a second."""
         return sum(each.due for each in self.window) / len(self.measured)
+
+
+def _tenths(rate: float) -> float:
+    """Rounded down, so that no rate is called reached that isn't."""
+    return floor(rate * 10) / 10
 
 
 def _seconds(raw: Mapping[str, Any]) -> Iterable[Second]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import StringIO
-from xml.etree import ElementTree as ET  # reads only what matplotlib has just written
+from typing import Any
 
 from readygate.reporting.reading import headroom, limit
+from readygate.reporting.svg import svg
 from readygate.reporting.visible import cut, one_line
 from readygate.results import Result
 
@@ -33,18 +33,11 @@ def headroom_chart(results: Sequence[Result], *, labelled_by: str) -> str:
     More than 100% of the limit is drawn as 100%. `labelled_by` are the ids of the elements that name and
     describe the chart. The same results give the same bytes.
     """
-    import matplotlib  # takes half a second, which only a page with a chart should cost
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     shares = [max(-1.0, min(1.0, each.headroom or 0.0)) for each in results]
     least = min(0.0, min(shares))
     height = _ROW * len(results) + _AXIS
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "readygate", "text.parse_math": False}):
-        figure = Figure(figsize=(_WIDTH / 72, height / 72))
-        FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_axis_off()
+
+    def draw(axes: Any) -> None:
         axes.set_xlim(least, 1.0)
         axes.set_ylim(height, 0)
         for number, (each, share) in enumerate(zip(results, shares, strict=True)):
@@ -58,36 +51,18 @@ def headroom_chart(results: Sequence[Result], *, labelled_by: str) -> str:
             axes.vlines(0, top + 16, top + 26, color=_INK, linewidth=1, clip_on=False)
         axes.text(0, 9, "0%", color=_QUIET, ha="center" if least < -0.05 else "left", fontsize=8)
         axes.text(1, 9, "+100%", color=_QUIET, ha="right", fontsize=8)
-        drawn = StringIO()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    return _for_a_page(drawn.getvalue(), labelled_by)
+
+    return svg(
+        (_WIDTH, height),
+        (0.0, 0.0, 1.0, 1.0),
+        draw,
+        colours=frozenset(_CLASSES),
+        dress=lambda colour, _: {"class": _CLASSES[colour]},
+        by=labelled_by,
+    )
 
 
 def _colour(share: float) -> str:
     if share < 0:
         return _BAD
     return _TIGHT if share < TIGHT else _GOOD
-
-
-def _for_a_page(svg: str, labelled_by: str) -> str:
-    """Only shapes and text, with classes instead of styles: the page's policy lets no style attribute in."""
-    drawn = ET.fromstring(svg)  # noqa: S314
-    page = ET.Element("svg", viewBox=drawn.get("viewBox", ""), role="img")
-    page.set("aria-labelledby", labelled_by)
-    for shape in drawn.iter():
-        tag = shape.tag.rpartition("}")[2]
-        style = dict(part.split(": ", 1) for part in shape.get("style", "").split("; ") if ": " in part)
-        paint = style.get("stroke") or style.get("fill", "")
-        if tag not in ("path", "text") or paint not in _CLASSES:
-            continue
-        kept = ET.SubElement(page, tag, {"class": _CLASSES[paint]})
-        for name in ("d", "x", "y"):
-            if value := shape.get(name):
-                kept.set(name, " ".join(value.split()))
-        if tag == "text":
-            kept.text = shape.text
-            kept.set("text-anchor", style.get("text-anchor", "start"))
-            kept.set("font-size", style.get("font-size", "10px"))
-        elif "stroke" in style:
-            kept.set("fill", "none")
-    return ET.tostring(page, encoding="unicode")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
 from typing import Any
-from xml.etree import ElementTree as ET  # reads only what matplotlib has just written
 
 from readygate.load.histogram import Histogram, merged, quantile, total
 from readygate.load.outcome import Outcome, Second
+from readygate.reporting.svg import svg
 from readygate.units import show_duration
 
 # Matplotlib wants real colours; each of these stands for a strength of the page's colour, and for a dash.
@@ -128,16 +127,9 @@ def _figure(
     legend: Mapping[str, str],
     labelled_by: str,
 ) -> str:
-    import matplotlib  # takes half a second, which only a page with a chart should cost
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     top = highest * 1.1 or 1.0
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "readygate", "text.parse_math": False}):
-        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
-        FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.09, 0.12, 0.88, 0.74))
-        axes.set_axis_off()
+
+    def draw_all(axes: Any) -> None:
         axes.set_xlim(*span)
         axes.set_ylim(0, top)
         for part in (0.0, 0.5, 1.0):
@@ -149,45 +141,20 @@ def _figure(
             along = (span[1] - span[0]) * 0.03
             axes.plot([left, left + along], [top * 1.08] * 2, color=paint, linewidth=2, clip_on=False)
             axes.text(left + along * 1.3, top * 1.05, name, color=_MIDDLE, fontsize=8)
-        drawn = StringIO()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    return _for_a_page(drawn.getvalue(), labelled_by)
+
+    box = (0.09, 0.12, 0.88, 0.74)
+    return svg((_WIDTH, _HEIGHT), box, draw_all, colours=frozenset(_PAINTS), dress=_strength, by=labelled_by)
+
+
+def _strength(paint: str, is_line: bool) -> dict[str, str]:
+    opacity, dashes = _PAINTS[paint]
+    dress = {"stroke" if is_line else "fill": "currentColor", "opacity": str(opacity)}
+    return {**dress, "stroke-dasharray": dashes} if is_line and dashes else dress
 
 
 def _gaps(values: Values) -> list[float]:
     """A line breaks where there is no value."""
     return [float("nan") if value is None else value for value in values]
-
-
-def _for_a_page(svg: str, labelled_by: str) -> str:
-    """Only shapes and text, with attributes instead of styles: the page's policy lets no style in."""
-    drawn = ET.fromstring(svg)  # noqa: S314
-    page = ET.Element("svg", viewBox=drawn.get("viewBox", ""), role="img")
-    page.set("aria-labelledby", labelled_by)
-    for shape in drawn.iter():
-        tag = shape.tag.rpartition("}")[2]
-        style = dict(part.split(": ", 1) for part in shape.get("style", "").split("; ") if ": " in part)
-        is_line = style.get("stroke") in _PAINTS and style.get("fill") == "none"
-        paint = style.get("stroke" if is_line else "fill", "")
-        if tag not in ("path", "text") or paint not in _PAINTS:
-            continue
-        kept = ET.SubElement(page, tag)
-        opacity, dashes = _PAINTS[paint]
-        kept.set("fill", "none" if is_line else "currentColor")
-        kept.set("opacity", str(opacity))
-        if is_line:
-            kept.set("stroke", "currentColor")
-            kept.set("stroke-width", style.get("stroke-width", "1"))
-            if dashes:
-                kept.set("stroke-dasharray", dashes)
-        for name in ("d", "x", "y"):
-            if value := shape.get(name):
-                kept.set(name, " ".join(value.split()))
-        if tag == "text":
-            kept.text = shape.text
-            kept.set("text-anchor", style.get("text-anchor", "start"))
-            kept.set("font-size", style.get("font-size", "8px"))
-    return ET.tostring(page, encoding="unicode")
 
 
 def _duration(seconds: float) -> str:

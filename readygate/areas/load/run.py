@@ -17,7 +17,7 @@ from readygate.expectation import Expectation
 from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
 from readygate.load.histogram import quantile
-from readygate.load.intent import HELD_BACK, intent, terminal
+from readygate.load.intent import HELD_BACK, intent, progress_shown
 from readygate.load.outcome import PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
 from readygate.load.tally import NO_ANSWER
@@ -125,7 +125,7 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
     with _one_at_a_time(file) as is_ours:
         if is_ours:
             with (
-                terminal() as say,
+                progress_shown() as say,
                 watching(hosts(load.watch.on), load.watch) if load.watch else nullcontext() as seen,
             ):
                 announce(said)
