@@ -30,8 +30,9 @@ scenarios: [{{flow: [{{get: {{url: "{path}"}}}}]}}]
 """
 
 
-def planned(url: str, path: str, rate: float, seconds: int, users: int, processes: int = 1) -> Plan:
-    schedule = Schedule((Stage(seconds, 1.0, 1.0, measured=True),))
+def planned(url: str, path: str, rate: float, seconds: int, users: int, processes: int = 1, warm_up: int = 0) -> Plan:
+    warm = (Stage(warm_up, 1.0, 1.0),) if warm_up else ()
+    schedule = Schedule((*warm, Stage(seconds, 1.0, 1.0, measured=True)))
     journeys = (Journey("ask", 1, (Step("GET", path, path),)),)
     return Plan("honesty", url, schedule, users, rate, journeys=journeys, processes=processes)
 

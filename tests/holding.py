@@ -34,7 +34,7 @@ def suite_functions(area: str) -> Iterator[tuple[str, Callable[..., None]]]:
 def held(section: str, declared: dict[str, Any], host: Any = LOCAL) -> dict[str, bool]:
     """By check, whether all leaves of one entry hold that it verifies; raises what the facts raise."""
     functions = dict(suite_functions(section))
-    facts = Facts(FACTS, lambda leaf: host)
+    facts = Facts(FACTS, lambda leaf, *name: host)
     outcomes: dict[str, bool] = {}
     for leaf in leaves(SECTIONS[section].model_validate(declared), "here", (section, "here")):
         function = functions[leaf.check]

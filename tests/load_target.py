@@ -23,6 +23,8 @@ class Target:
         self.took: dict[str, list[float]] = {}
         self.asked: Counter[str] = Counter()
         self.bodies: list[bytes] = []
+        self.hoard: list[bytes] = []
+        self.hoards = 0  # bytes that a request to /hoarding is remembered with
         self._stall_every, self._stall = stall_every, stall
         self._random = random.Random(7)
         self._loop = asyncio.new_event_loop()
@@ -58,7 +60,8 @@ class Target:
                 self.asked[kind] += 1
                 token = any(line.lower() == "authorization: bearer sesame" for line in lines)
                 answer = await self._answer(kind, token)
-                if answer is None:
+                if isinstance(answer, bytes):
+                    writer.write(answer)
                     return
                 status, body = answer
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
@@ -68,7 +71,8 @@ class Target:
         finally:
             writer.close()
 
-    async def _answer(self, kind: str, token: bool) -> tuple[int, str] | None:
+    async def _answer(self, kind: str, token: bool) -> tuple[int, str] | bytes:
+        """Status and body, or all that is sent before the connection is closed."""
         match kind:
             case "lognormal":
                 await asyncio.sleep(exp(self._random.gauss(log(0.02), 0.5)))
@@ -91,7 +95,25 @@ class Target:
                 return 500, "no"
             case "dropping":
                 if self._random.random() < 0.2:
-                    return None
+                    return b""
+            case "cutting":
+                return b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly so much"
+            case "closing":
+                return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            case "unmeasured":
+                return b"HTTP/1.1 200 OK\r\n\r\nwhatever comes until the end"
+            case "babbling":
+                return b"220 mail.example.com ESMTP\r\n"
+            case "moved":
+                return 302, ""
+            case "signed-out":
+                return 200, "<form action=/login>Please sign in</form>"
+            case "faster-by-failing":
+                if self.asked[kind] > 20:
+                    return 500, "no"
+                await asyncio.sleep(0.1)
+            case "hoarding":
+                self.hoard.append(b"x" * self.hoards)
             case "lying":
                 return 200, json.dumps({"status": "error" if self._random.random() < 0.2 else "ok"})
             case "leaking":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -230,3 +232,12 @@ def test_the_distribution_is_drawn_over_the_baseline(tmp_path: Path) -> None:
 def test_an_empty_run_can_be_drawn_too(chart: Any, tmp_path: Path) -> None:
     assert shapes(chart(run(tmp_path).outcome, labelled_by="a"))
     assert shapes(chart(run(tmp_path, seconds={}, endpoints={}).outcome, labelled_by="a"))
+
+
+def test_without_a_terminal_a_line_is_told_now_and_then() -> None:
+    called = "from readygate.load import intent; intent._NOW_AND_THEN_S = 0\n"
+    called += "with intent.progress_shown() as say: say('load steady: 100/s')"
+    ended = subprocess.run(
+        [sys.executable, "-c", called], start_new_session=True, capture_output=True, text=True, check=True
+    )
+    assert ended.stderr == "load steady: 100/s\n"

@@ -259,7 +259,7 @@ def test_two_processes_send_what_one_would(target: Target) -> None:
 
 
 def test_workers_elsewhere_send_the_same_load(target: Target) -> None:
-    port = _free_port()
+    port = free_port()
     generator = {"workers": 1, "bind": f"127.0.0.1:{port}"}
     called = [sys.executable, "-m", "locust", "-f", str(GENERATOR), "--worker", "--master-port", str(port)]
     with subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
@@ -270,7 +270,7 @@ def test_workers_elsewhere_send_the_same_load(target: Target) -> None:
     assert outcome.offered == pytest.approx(150, rel=0.01)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -106,7 +106,7 @@ def test_rate_without_its_period_is_a_mistake(raw: object) -> None:
         units.parse_rate(raw)
 
 
-@pytest.mark.parametrize("text", ["60/min", "1000/s", "5/h", "100/min", "2/s", "61/h", "1.01/s", "0.5/d"])
+@pytest.mark.parametrize("text", ["60/min", "1000/s", "5/h", "100/min", "2/s", "188.3/s", "61/h", "1.01/s", "0.5/d"])
 def test_rate_is_shown_as_people_write_it(text: str) -> None:
     assert units.show_rate(units.parse_rate(text)) == text
 

@@ -13,7 +13,7 @@ _SHARE_OF_LIMIT = 0.1  # how much of a latency limit the generator's own lag may
 _TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
 _BEHIND_S = 0.5  # that half of all visits were late: the schedule slips, and the rate was never held
 _LOOSE_S = 1.0  # stands for a limit where none is declared
-_LAGGING = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)  # shares of the time, to be left out as lagged
+_LAGGING = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1)  # shares of the time, to be left out
 
 
 def fewest_for(share: float) -> int:
@@ -51,18 +51,19 @@ def slipped(outcome: Outcome) -> str:
 
 
 def least(response: Histogram, share: float, outcome: Outcome) -> float | None:
-    """What this share of answers took at least, however unluckily the generator's own lag fell on them; in seconds.
+    """What this share of answers took at least, with the generator's own lag taken off them; in seconds.
 
-    Times the loop lagged or a timer was late by more than some amount are left out as if all of them had hit
-    the slowest answers; what is left is slower than the truth by that amount at most. Of all amounts the best
-    is taken. Nothing is sure of a generator whose core was full: that keeps users busy whom visitors wait for.
+    The worst moments of its loop and its timers are left out: of what they did to an answer nothing is known. In all
+    others an answer is slower than the truth by the lag that is left, at most. Of all shares of moments to leave
+    out, the best is taken. A generator whose core was full keeps users busy whom visitors wait for: nothing is
+    sure then.
     """
     if any(map(_is_full, outcome.health)):
         return 0.0
     found = []
     for lagging in _LAGGING:
         # Loop and timers may have had their worst moments at different times.
-        slow = quantile(response, share - 2 * lagging)
+        slow = quantile(response, share * (1 - 2 * lagging))
         if slow is not None:
             found.append(max(0.0, slow - max((_lag(each, lagging) for each in outcome.health), default=0.0)))
     return max(found, default=None)

@@ -1,0 +1,137 @@
+"""A generator that is starved on purpose: whether wrong numbers are called so, and right ones believed.
+
+python -m benchmarks.load_saturation [rounds]     (one core for the target, one for the rest)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load_peers import ours, planned
+from readygate.areas.load.run import LoadRun
+from readygate.errors import CouldNotLook
+from readygate.expectation import Expectation
+from readygate.kinds import DURATION
+from readygate.load.outcome import PERCENTILES
+from tests.load_target import serving
+
+SECONDS = 6
+JUDGED = ("p50", "p99")
+HOG = "while True: pass"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the generator has to share its core with."""
+
+    name: str
+    rate: int
+    hogs: int = 0
+    nice: int = 0
+    stopped_s: float = 0.0
+
+
+SITUATIONS = (
+    Situation("alone", 300),
+    Situation("alone, more to do", 1000),
+    Situation("beside a polite hog", 300, hogs=1, nice=19),
+    Situation("beside one hog", 300, hogs=1),
+    Situation("beside four hogs", 300, hogs=4),
+    Situation("beside two hogs, more to do", 1000, hogs=2),
+    Situation("beside eight hogs, more to do", 1000, hogs=8),
+    Situation("stopped for 50 ms each second", 300, stopped_s=0.05),
+    Situation("stopped for 300 ms each second", 300, stopped_s=0.3),
+)
+
+
+@contextmanager
+def rivals(situation: Situation) -> Iterator[None]:
+    """Programs that want the same core, and somebody who stops the generator now and then."""
+    over = threading.Event()
+    called = ["nice", "-n", str(situation.nice), sys.executable, "-c", HOG]
+    hogs = [subprocess.Popen(called) for _ in range(situation.hogs)]
+    stopping = threading.Thread(target=_stop, args=(situation.stopped_s, over))
+    stopping.start()
+    try:
+        yield
+    finally:
+        over.set()
+        stopping.join()
+        for each in hogs:
+            each.kill()
+            each.wait()
+
+
+def _stop(seconds: float, over: threading.Event) -> None:
+    while seconds and not over.wait(1.0):
+        for pid in _generators():
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            os.kill(pid, signal.SIGCONT)
+
+
+def _generators() -> list[int]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(each) for each in children if b"generator.py" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+def tried(situation: Situation) -> Counter[str]:
+    """One run, judged by limits that the target keeps, and by limits that it breaks, by a fifth."""
+    os.sched_setaffinity(0, {0})
+    with serving() as target:
+        os.sched_setaffinity(0, {1})  # of this thread, and of what it starts
+        plan = planned(target.url, "/lognormal", situation.rate, SECONDS, situation.rate, warm_up=2)
+        with rivals(situation):
+            outcome = ours(plan)
+        log = sorted(target.took["lognormal"])
+    limits = {"p50": 0.05, "p99": 0.5}
+    run = LoadRun(plan, outcome, Path(), limits)
+    seen: Counter[str] = Counter()
+    for name in JUDGED:
+        truth = log[int(PERCENTILES[name] * len(log))]
+        off = (outcome.whole.latency(PERCENTILES[name]) or 0.0) / truth - 1
+        state = "wrong" if abs(off) > 0.1 else "right"
+        seen[f"{state} numbers"] += 1
+        seen[f"{state} numbers, called saturated"] += bool(run.saturation)
+        for kept, factor in (("kept", 1.2), ("broken", 0.8)):
+            seen[f"limits {kept}"] += 1
+            seen[f"limits {kept}, {_said(run, name, truth * factor)}"] += 1
+    health = outcome.health[0]
+    print(
+        f"{situation.name:<32} loop {1000 * health.loop_p99:6.1f} ms  late {1000 * health.late_p99:6.1f} ms  "
+        f"cpu {health.cpu:4.0%}  queued {health.queued:4.0%}  p50, p99 off: "
+        + ", ".join(
+            f"{(outcome.whole.latency(PERCENTILES[n]) or 0) / log[int(PERCENTILES[n] * len(log))] - 1:+.0%}"
+            for n in JUDGED
+        ),
+        flush=True,
+    )
+    return seen
+
+
+def _said(run: LoadRun, name: str, limit: float) -> str:
+    expected = Expectation.parse(f"<{1000 * limit:.2f}ms", DURATION)
+    try:
+        return "GO" if expected.judge(run.conclude(name, expected)) else "NO-GO"
+    except CouldNotLook:
+        return "INCOMPLETE"
+
+
+if __name__ == "__main__":
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    totals: Counter[str] = Counter()
+    for _ in range(rounds):
+        for each in SITUATIONS:
+            totals += tried(each)
+    for what, count in sorted(totals.items()):
+        print(f"{count:5d}  {what}")
