@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import quoteattr
@@ -16,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 from readygate.errors import Mistake
 
 SHORTEST = 4
+REPEATED = 400  # characters of the longest text that is remembered
 
 
 class Redactor:
@@ -24,6 +26,7 @@ class Redactor:
     def __init__(self) -> None:
         self._masks: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._redacted = lru_cache(maxsize=4096)(self._without_secrets)  # most texts of a run come again and again
 
     def add(self, value: str, name: str = "") -> None:
         """Keep a value, in every form it is likely to be printed in, out of what `redact` returns.
@@ -40,11 +43,15 @@ class Redactor:
             for form in _forms(part):
                 self._masks.setdefault(form, mask)
         self._pattern = None
+        self._redacted.cache_clear()
 
     def redact(self, text: str) -> str:
         """The text without secrets: those that were added, and what looks like one wherever it stands."""
         if len(text) < SHORTEST:
             return text
+        return self._redacted(text) if len(text) <= REPEATED else self._without_secrets(text)
+
+    def _without_secrets(self, text: str) -> str:
         if self._masks:
             if self._pattern is None:
                 self._pattern = re.compile(_alternation(self._masks))
