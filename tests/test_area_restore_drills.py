@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves
 from tests.database_servers import folder_of
-from tests.holding import LOCAL, suite_functions
+from tests.holding import LOCAL, held, suite_functions
 from tests.lab.host import Target
 from tests.test_area_backups import write
 from tests.test_drills import dumps  # noqa: F401 - a fixture
@@ -308,6 +309,70 @@ def test_readygate_drill_ends_with_the_code_of_what_it_found(
     said = command(tmp_path, backup, *words, users=users)
     assert said.returncode == code
     assert says in said.stdout + said.stderr
+
+
+# Backups that are folders.
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, dumps: Path) -> Path:  # noqa: F811
+    """The shop as a dump in the directory format, and as base backups in plain and in tar format."""
+    _, programs = postgres.programs_for(1)
+    folder = tmp_path_factory.mktemp("folders")
+    where = ["-h", str(dumps / "socket"), "-U", "postgres"]
+    subprocess.run([programs / "pg_dump", *where, "-Fd", "-f", folder / "dump", "shop"], check=True)
+    for name, words in {"plain": ["-Fp"], "tar": ["-Ft", "-z"]}.items():
+        command = [programs / "pg_basebackup", *where, *words, "-X", "stream", "-c", "fast", "-D", folder / name]
+        subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+FOLDERS = {"dump": "toc.dat", "plain": "backup_manifest", "tar": "backup_manifest"}
+
+
+@pytest.mark.parametrize("on", [None, "app-1"])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_backup_that_is_a_folder_comes_back_to_life(folders: Path, name: str, on: str | None) -> None:
+    named = {} if name == "dump" else {"database": "shop"}
+    spec = declared(folders / name / FOLDERS[name], on=on, **EXPECTED, **named)
+    holds = judged(spec)
+    assert all(holds.values()), (holds, drilled(spec).reason)
+
+
+SPOILED: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "a table's rows are gone": ("dump", lambda folder: max(folder.glob("*.gz")).unlink(), "No such file"),
+    "the WAL is gone": ("plain", lambda folder: [each.unlink() for each in wal_of(folder)], "checkpoint|WAL"),
+    "the tar of the WAL is gone": ("tar", lambda folder: (folder / "pg_wal.tar.gz").unlink(), "checkpoint|WAL"),
+    "the tar was cut short": ("tar", lambda folder: os.truncate(folder / "base.tar.gz", 900_000), "tar stopped"),
+    "the control file is gone": ("plain", lambda folder: (folder / "global/pg_control").unlink(), "pg_control"),
+}
+
+
+def wal_of(folder: Path) -> list[Path]:
+    return [each for each in (folder / "pg_wal").iterdir() if len(each.name) == 24]
+
+
+@pytest.mark.parametrize("damage", SPOILED)
+def test_a_folder_that_was_spoiled_does_not_restore(folders: Path, tmp_path: Path, damage: str) -> None:
+    name, spoil, reason = SPOILED[damage]
+    shutil.copytree(folders / name, tmp_path / name)
+    spoil(tmp_path / name)
+    spec = declared(tmp_path / name / FOLDERS[name], every="30d", database="shop")
+    seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))  # type: ignore[arg-type]
+    assert seen.age_s is None
+    assert re.search(reason, seen.reason)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_sound_until_something_in_it_is_cut(folders: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(folders / name, tmp_path / name)
+    path = {"on": "app-1", "path": str(tmp_path / name / FOLDERS[name]), "sound": True}
+    assert held("backups", path) == {"backup.sound": True}
+    # Of the last segment of WAL only the beginning is a part of the backup.
+    files = [each for each in (tmp_path / name).rglob("*") if each.is_file() and each.parent.name != "pg_wal"]
+    largest = max(files, key=lambda each: each.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    assert held("backups", path) == {"backup.sound": False}
 
 
 # On the server that has the backup.

@@ -85,7 +85,7 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("dumps")
     with scratch(LIMITS) as place:
         _, programs = postgres.programs_for(1)
-        server = postgres._Server(place, programs, "postgres")
+        server = postgres.ScratchServer(place, programs, "postgres", {"wal_level": "replica", "max_wal_senders": "4"})
         server.start()
         script = place.folder / "shop.psql"
         script.write_text(SHOP)

@@ -8,8 +8,8 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def restore_postgres(scratch: Scratch, dump: Path, *, is_sql: bool, questions: Q
     script = dump if is_sql else _script_of(scratch, dump)
     marks = _marks_of(scratch, script)
     major, programs = programs_for(max(marks.majors, default=1))
-    server = _Server(scratch, programs)
+    server = ScratchServer(scratch, programs)
     with scratch.step(f"start PostgreSQL {major}"):
         server.start()
         for role in marks.roles:
@@ -221,10 +221,20 @@ def _marks_of(scratch: Scratch, script: Path) -> _Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
+class ScratchServer:
+    """A server in the scratch folder; `settings` are added to ours, and `database` is asked where none is named."""
+
     scratch: Scratch
     programs: Path
     superuser: str = _SUPERUSER
+    settings: Mapping[str, str] = field(default_factory=dict)
+    database: str = _DATABASE
+
+    @property
+    def words(self) -> list[str]:
+        """The settings, as words of the command that starts it."""
+        settings = {**_SETTINGS, "unix_socket_directories": str(self.scratch.folder), **self.settings}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     def start(self) -> None:
         data = self.scratch.folder / "data"
@@ -232,9 +242,11 @@ class _Server:
         made = self.scratch.run([self.programs / "initdb", f"--pgdata={data}", *options, "--no-instructions"])
         if made.exit:
             raise CouldNotLook(f"no scratch PostgreSQL could be made: {_first_line(made.said)}")
-        settings = {**_SETTINGS, "unix_socket_directories": str(self.scratch.folder)}
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        log = self.scratch.serve([self.programs / "postgres", "-D", data, *words], ends_by=signal.SIGQUIT)
+        self.serve(data)
+
+    def serve(self, data: Path) -> None:
+        """Start it on the files of a server, and wait until it answers."""
+        log = self.scratch.serve([self.programs / "postgres", "-D", data, *self.words], ends_by=signal.SIGQUIT)
         ready = [self.programs / "pg_isready", "--quiet", f"--host={self.scratch.folder}"]
         end = time.monotonic() + _STARTS_WITHIN_S
         while self.scratch.run(ready).exit:
@@ -279,7 +291,7 @@ class _Server:
                 f"the dump holds the databases {', '.join(sorted(others))}",
                 mend="say by `database` which of them the drill asks",
             )
-        return str(others[0]) if others else _DATABASE
+        return str(others[0]) if others else self.database
 
     def _age(self, database: str, moment: str) -> float | None:
         age = self._value(database, f"select extract(epoch from now() - ({_bare(moment)}))::float8 as age")

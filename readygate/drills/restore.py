@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from readygate.drills.base_backup import restore_base_backup
 from readygate.drills.dumps import UNPACKERS, ends_of, form_of, writer_of
 from readygate.drills.files import restore_files, restore_json, restore_sqlite
 from readygate.drills.mariadb import restore_mariadb
@@ -18,10 +19,14 @@ _WRAPPINGS = 3  # encrypted, packed, and one more
 
 
 def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: str | None = None) -> Restored:
-    """Restore one file, which lies in the scratch folder, into the server that it is made for, and ask that.
+    """Restore a file or a folder, which lies in the scratch folder, into the server it is made for, and ask that.
 
     NotRestorable: the file is at fault. CouldNotLook: this machine lacks something that the drill needs.
     """
+    if packed.is_dir():
+        if (packed / "toc.dat").exists():
+            return restore_postgres(scratch, packed, is_sql=False, questions=questions)
+        return restore_base_backup(scratch, packed, questions)
     plain = _unpacked(scratch, packed, decrypt)
     ends = ends_of(plain)
     if not ends.first:

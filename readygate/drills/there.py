@@ -7,7 +7,6 @@ its warden cleans up.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -22,11 +21,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from readygate.drills.copied import digest_of, opened
 from readygate.drills.outcome import NotRestorable, Questions
 from readygate.drills.restore import restore
 from readygate.drills.scratch import Limits, free_room, scratch
 from readygate.errors import CouldNotLook
-from readygate.units import show_size
 
 OLDEST_PYTHON = (3, 11)
 _BEAT_S = 0.5
@@ -71,9 +70,9 @@ def found(
     try:
         with scratch(Limits(within, disk or free_room(), memory)) as place:
             packed = place.folder / "artifact"
-            with place.step(f"copy {path} ({show_size(Path(path).stat().st_size)})"):
-                digest = _copied(Path(path), packed)
-            packed.chmod(0o644)  # the folder around it is closed to others
+            with place.step(f"copy {path}"):
+                _copy(Path(path), packed)
+                digest = digest_of(opened(packed))
             came: dict[str, Any]
             try:
                 came = {"restored": asdict(restore(place, packed, Questions(**questions), decrypt=decrypt))}
@@ -86,14 +85,20 @@ def found(
         return {"unseen": f"{path} can't be copied: {error.strerror}", "mend": "look when no backup is running"}
 
 
-def _copied(source: Path, target: Path) -> str:
-    before = source.stat()
-    shutil.copyfile(source, target)
-    after = source.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+def _copy(source: Path, target: Path) -> None:
+    before = _state(source)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copyfile(source, target)
+    if _state(source) != before:
         raise CouldNotLook(f"{source} changed while it was copied", mend="drill when no backup is running")
-    with target.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(source: Path) -> list[tuple[str, int, int]]:
+    """By file, the size and the time of its last change."""
+    files = source.rglob("*") if source.is_dir() else (source,)
+    return sorted((str(each), each.lstat().st_size, each.lstat().st_mtime_ns) for each in files)
 
 
 def _beat() -> None:

@@ -111,6 +111,11 @@ class Artifact:
     def kind(self) -> Kind:
         return kind_of(self.path)
 
+    @property
+    def whole(self) -> str:
+        """The path of all that it is: of a file that stands for the folder around it, that folder."""
+        return str(PurePosixPath(self.path).parent) if self.kind.content in _FOLDERS.values() else self.path
+
 
 def kind_of(name: str) -> Kind:
     """The kind that the file's name promises."""

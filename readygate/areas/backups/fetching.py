@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import tarfile
 import time
 from pathlib import Path
 from shlex import quote
@@ -11,9 +13,12 @@ from typing import Any
 
 from readygate.areas.asking import ask
 from readygate.areas.backups.artifacts import Artifact
+from readygate.drills.copied import digest_of
 from readygate.errors import CouldNotLook
 
 _PIECE_MIB = 8
+_PIECE = _PIECE_MIB * 1024 * 1024
+_NAMES = 60_000  # a command has room for some more than so many bytes
 
 
 def fetch(host: Any, server: str, artifact: Artifact, target: Path, *, within: float) -> str:
@@ -22,7 +27,7 @@ def fetch(host: Any, server: str, artifact: Artifact, target: Path, *, within: f
     path = quote(artifact.path)
     digest = hashlib.sha256()
     with target.open("wb") as file:
-        for skipped in range(0, artifact.size, _PIECE_MIB * 1024 * 1024):
+        for skipped in range(0, artifact.size, _PIECE):
             left = end - time.monotonic()
             if left <= 0:
                 raise CouldNotLook(f"{artifact.shown} could not be fetched in time", mend="declare a longer `within`")
@@ -35,6 +40,51 @@ def fetch(host: Any, server: str, artifact: Artifact, target: Path, *, within: f
     if came != artifact.size or now != [str(artifact.size), str(artifact.changed_at)]:
         raise CouldNotLook(f"{artifact.shown} changed while it was fetched", mend="drill when no backup is running")
     return digest.hexdigest()
+
+
+def fetch_folder(host: Any, server: str, artifact: Artifact, target: Path, *, within: float) -> str:
+    """Copy the folder around the artifact; returns the digest of its files. CouldNotLook: it changed meanwhile."""
+    end = time.monotonic() + within
+    folder = quote(artifact.whole)
+    listing = f"cd {folder} && find . -type f -exec stat -c '%s %Y %n' {{}} + | sort"
+    listed = ask(host, server, listing, within=within).text
+    files = [(int(size), int(changed_at), name) for size, changed_at, name in map(_split, listed.splitlines())]
+    target.mkdir()
+    _unpack(
+        target, ask(host, server, f"cd {folder} && find . -type d | tar -cf - --no-recursion -T - | base64").output
+    )
+    batch: list[str] = []
+    room = _PIECE
+    for size, changed_at, name in files:
+        left = max(1.0, end - time.monotonic())
+        if size > _PIECE:
+            large = Artifact(f"{artifact.whole}/{name}", size, 0, changed_at)
+            fetch(host, server, large, target / name, within=left)
+            continue
+        if batch and (size > room or sum(map(len, batch)) > _NAMES):
+            _fetch_some(host, server, folder, batch, target, left)
+            batch, room = [], _PIECE
+        batch.append(name)
+        room -= size
+    if batch:
+        _fetch_some(host, server, folder, batch, target, max(1.0, end - time.monotonic()))
+    if ask(host, server, listing, within=within).text != listed:
+        raise CouldNotLook(f"{artifact.shown} changed while it was fetched", mend="drill when no backup is running")
+    return digest_of(target)
+
+
+def _split(line: str) -> list[str]:
+    return line.split(" ", 2)
+
+
+def _fetch_some(host: Any, server: str, folder: str, names: list[str], target: Path, within: float) -> None:
+    words = " ".join(quote(name) for name in names)
+    _unpack(target, ask(host, server, f"cd {folder} && tar -cf - -- {words} | base64", within=within).output)
+
+
+def _unpack(target: Path, packed: bytes) -> None:
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as archive:
+        archive.extractall(target, filter="data")
 
 
 def _may_be_read(path: str) -> str:

@@ -13,8 +13,9 @@ from pydantic import Field, SecretStr
 from readygate.announcing import announce
 from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
-from readygate.areas.backups.fetching import fetch
+from readygate.areas.backups.fetching import fetch, fetch_folder
 from readygate.drills import records, there
+from readygate.drills.copied import opened
 from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
 from readygate.drills.records import Record
@@ -219,9 +220,9 @@ def _drill_here(
         packed = place.folder / "artifact"
         try:
             with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {backup.on}"):
-                digest = fetch(host, backup.on, newest, packed, within=place.left_s)
-            packed.chmod(0o644)  # the folder around it is closed to others
-            restored = restore(place, packed, drill.questions, decrypt=drill.decrypt)
+                bring = fetch if newest.whole == newest.path else fetch_folder
+                digest = bring(host, backup.on, newest, packed, within=place.left_s)
+            restored = restore(place, opened(packed), drill.questions, decrypt=drill.decrypt)
         except NotRestorable as fault:
             return _Came(place.is_offline, tuple(place.steps), fault=str(fault))
         return _Came(place.is_offline, tuple(place.steps), restored, digest)
@@ -233,7 +234,7 @@ def _drill_there(
     """The same, where the backup is. CouldNotLook: that server lacks what the drill needs, or can't be reached."""
     tell(f"restore {newest.shown} on {backup.on}")
     limits = {"within": drill.within, "disk": int(drill.disk) if drill.disk else None, "memory": int(drill.memory)}
-    order = {"path": newest.path, "questions": asdict(drill.questions), "decrypt": drill.decrypt, **limits}
+    order = {"path": newest.whole, "questions": asdict(drill.questions), "decrypt": drill.decrypt, **limits}
     answer = run(host, backup.on, there.command(order), within=drill.within + _CLEANS_UP_S)
     lines = answer.text.strip().splitlines()
     if answer.exit or not lines:

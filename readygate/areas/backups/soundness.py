@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 from urllib.parse import quote as url_quote
@@ -93,7 +92,7 @@ class Look:
             case "dump folder":
                 return self._complaint(f"pg_restore --file=/dev/null {self._folder}")
             case "base backup":
-                return self._complaint(f"pg_verifybackup --quiet {self._folder}")
+                return self._fault_of_base_backup()
             case "encrypted":
                 raise CouldNotLook(
                     f"{self.artifact.shown} can't be read through without its key",
@@ -227,7 +226,15 @@ class Look:
 
     @property
     def _folder(self) -> str:
-        return quote(str(PurePosixPath(self.artifact.path).parent))
+        return quote(self.artifact.whole)
+
+    def _fault_of_base_backup(self) -> str | None:
+        """What pg_verifybackup finds, which only knows the plain format: tar archives are listed to their ends."""
+        archives = f'cd {self._folder} && for file in base.tar*; do [ -e "$file" ] && echo tar; done; exit 0'
+        if not self._ask(archives).text.strip():
+            return self._complaint(f"pg_verifybackup --quiet {self._folder}")
+        listing = 'for file in *.tar *.tar.*; do [ ! -e "$file" ] || tar -tf "$file" >/dev/null || exit; done'
+        return self._complaint(f"(cd {self._folder} && {listing})")
 
     def _fault_of_nothing(self) -> str:
         size = self.artifact.size
