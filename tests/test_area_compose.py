@@ -14,16 +14,12 @@ from typing import Any
 import pytest
 
 from readygate.areas.containers.actual import ActualContainer, Mounted
-from readygate.areas.containers.compose_file import (
-    ComposeFile,
-    ComposePort,
-    ComposeService,
-    ComposeVolume,
-    read_services,
-)
+from readygate.areas.containers.compose_file import ComposeFile, ComposeService, read_services
+from readygate.areas.containers.compose_notation import ComposePort, ComposeVolume
 from readygate.areas.containers.compose_truth import compare
-from readygate.areas.containers.engine import OnEngine
+from readygate.areas.containers.engine import Images, OnEngine, ask_containers, ask_images
 from readygate.errors import CouldNotLook
+from tests.holding import LOCAL
 from tests.lab.container_engine import BASE, PrivateEngine, private_engine
 from tests.lab.fixtures import unable
 from tests.lab.host import Lab
@@ -185,8 +181,13 @@ volumes: {a: , b: {name: shared}, c: {external: true}, d: {external: {name: othe
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("services: {api: {extends: {service: base}}}", "`extends` of api is not understood"),
-        ("include: [other.yml]\nservices: {api: {image: a}}", "`include` is not understood"),
+        ("services: {api: {extends: {service: base}}}", "`extends` leads to base, which is not there"),
+        ("services: {api: {extends: b}, b: {extends: api}}", "`extends` leads to api, which is itself"),
+        ("services: {api: {extends: {service: base, file: gone.yml}}}", "gone.yml: it can't be read"),
+        ("include: [other.yml]\nservices: {api: {image: a}}", "other.yml: it can't be read"),
+        ("include: [compose-0.yml]\nservices: {api: {image: a}}", "it includes itself"),
+        ("include: [{path: a.yml, project_directory: /srv}]", "`project_directory` of `include` is not understood"),
+        ("services: {api: {ports: !reset []}}", "it is not YAML"),
         ("version: '3'", "has no services"),
         ("services: {api: {image: [}}", "it is not YAML, from line 1 on"),
         ('services: {api: {ports: ["80-82:80-81"]}}', "are not understood"),
@@ -202,6 +203,69 @@ def test_a_file_that_is_not_there_was_not_read() -> None:
     declared = ComposeFile.model_validate({"paths": ["/nowhere/compose.yml"], "missing": 0})
     with pytest.raises(CouldNotLook, match="No such file"):
         read_services(declared, "shop")
+
+
+def test_a_service_is_laid_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/app.env").write_text("FROM_FILE=1\n")
+    (tmp_path / "parts/common.yml").write_text(
+        "services: {app: {extends: base, image: a, env_file: app.env}, "
+        "base: {restart: always, environment: {A: 1, B: 1}}}"
+    )
+    api = service(tmp_path, "{extends: {file: parts/common.yml, service: app}, image: b, environment: {B: 2}}")
+    assert (api.image, api.restart) == ("b", "always")
+    assert api.environment == {"FROM_FILE": "1", "A": "1", "B": "2"}
+
+
+def test_what_a_file_includes_is_a_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db/.env").write_text("TAG=16\n")
+    (tmp_path / "db/compose.yml").write_text(
+        "services: {db: {image: 'postgres:${TAG}', volumes: ['data:/data']}}\nvolumes: {data: {name: pg}}"
+    )
+    both = services(tmp_path, "include: [db/compose.yml]\nservices: {api: {image: a}}")
+    assert (both["db"].image, both["db"].volumes["/data"].source, both["api"].image) == ("postgres:16", "pg", "a")
+    (tmp_path / "other.env").write_text("TAG=17\n")
+    both = services(tmp_path, "include: [{path: [db/compose.yml], env_file: other.env}]")
+    assert both["db"].image == "postgres:17"
+
+
+def test_files_of_secrets_and_configs_are_mounted_and_can_not_be_written(tmp_path: Path) -> None:
+    text = """
+services:
+  api:
+    secrets: [password, {source: key, target: tls.key}, token]
+    configs: [app.yml, {source: app.yml, target: /etc/app.yml}]
+secrets: {password: {file: ./password.txt}, key: {file: /etc/tls.key}, token: {environment: TOKEN}}
+configs: {app.yml: {file: conf/app.yml}}
+"""
+    config = ComposeVolume("conf/app.yml", False, is_relative=True)
+    assert services(tmp_path, text)["api"].volumes == {
+        "/run/secrets/password": ComposeVolume("password.txt", False, is_relative=True),
+        "/run/secrets/tls.key": ComposeVolume("/etc/tls.key", False),
+        "/app.yml": config,
+        "/etc/app.yml": config,
+    }
+
+
+def test_what_others_wait_for_is_told(tmp_path: Path) -> None:
+    text = """
+services:
+  api: {depends_on: {db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}}
+  db: {image: a}
+  migrate: {image: a}
+  worker: {depends_on: [db]}
+"""
+    read = services(tmp_path, text)
+    assert {name for name, each in read.items() if each.to_be_healthy} == {"db"}
+    assert {name for name, each in read.items() if each.to_end} == {"migrate"}
+
+
+def test_a_file_of_variables_is_read_in_its_format(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("QUOTED='a b'\nRESTS=${OTHER}\n")
+    assert service(tmp_path, "{env_file: a.env}").environment == {"QUOTED": "a b", "RESTS": None}
+    raw = {"QUOTED": "'a b'", "RESTS": "${OTHER}"}
+    assert service(tmp_path, "{env_file: [{path: a.env, format: raw}]}").environment == raw
 
 
 # Comparing.
@@ -293,6 +357,40 @@ def test_each_replica_is_compared_and_they_are_counted() -> None:
     twins = (RUNS, replace(RUNS, name="shop-api-2", memory=1024))
     assert differences(MEANT, *twins) == ("api: 2 replicas, not 1", "api: memory is 1K, not 512B")
     assert differences(replace(MEANT, ignoring=frozenset({"replicas", "memory"})), *twins) == ()
+
+
+def test_what_others_wait_for_has_to_be_healthy() -> None:
+    meant = replace(MEANT, to_be_healthy=True)
+    assert differences(meant, replace(RUNS, health="healthy")) == ()
+    assert differences(meant, replace(RUNS, health="starting")) == (
+        "api: health is starting, and others wait for it to be healthy",
+    )
+
+
+def test_what_others_wait_for_to_end_has_ended_well() -> None:
+    meant = replace(MEANT, to_end=True)
+
+    def compared(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = compare("shop", [meant], OnEngine((replace(RUNS, **changes),)))
+        return found.missing, found.found
+
+    assert compared(status="exited", exit_code=0) == ((), ())
+    assert compared(status="exited", exit_code=1) == (
+        (),
+        ("api: it ended with 1, and others wait for it to end well",),
+    )
+    assert compared() == ((), ("api: it is running, and others wait for its end",))
+    assert compare("shop", [meant], OnEngine(())).missing == ("api",)
+
+
+def test_an_earlier_image_of_the_same_name_is_a_difference() -> None:
+    runs = replace(RUNS, image_id="old")
+    held = {"Created": "2026-11-01T00:00:00Z", "RepoTags": []}
+    current = {"new": {**held, "Id": "sha256:new", "RepoTags": ["shop/api:1"]}, "old": {**held, "Id": "sha256:old"}}
+    compared = compare("shop", [MEANT], OnEngine((runs,)), Images(current, 0))
+    assert compared.found == ("api: image is an earlier shop/api:1",)
+    same = {"old": {**held, "Id": "sha256:old", "RepoTags": ["shop/api:1"]}}
+    assert compare("shop", [MEANT], OnEngine((runs,)), Images(same, 0)).found == ()
 
 
 def test_what_does_not_run_is_missing() -> None:
@@ -409,6 +507,18 @@ def test_limits_that_an_old_docker_compose_ignored_are_no_go(zakupai: ZakupAI) -
     assert zakupai.judge() == ("NO-GO", 1, expected)
 
 
+def test_an_image_that_was_pulled_and_not_started_is_no_go(zakupai: ZakupAI) -> None:
+    zakupai.deploy("--profile", "prod")
+    image = "ghcr.io/zakupai/zakupai/calc-service:main-1a2b3c4"
+    zakupai.engine.run(f"printf 'FROM {BASE}\\nLABEL build=2\\n' | docker build --quiet --tag {image} -")
+    try:
+        word, code, failed = zakupai.judge()
+    finally:
+        zakupai.engine.run(f"docker tag {BASE} {image}")
+    assert (word, code) == ("NO-GO", 1)
+    assert "compose.differences app-1" in failed
+
+
 def test_the_local_database_beside_the_managed_one_is_no_go(zakupai: ZakupAI) -> None:
     zakupai.deploy("--profile", "prod", "--profile", "local-db")
     assert zakupai.judge() == ("NO-GO", 1, {"container.exists app-1:db"})
@@ -418,3 +528,45 @@ def test_a_change_by_hand_is_no_go(zakupai: ZakupAI) -> None:
     zakupai.deploy("--profile", "prod")
     zakupai.engine.run("docker update --memory 2g --memory-swap 4g zakupai_billing-service_1")
     assert zakupai.judge() == ("NO-GO", 1, {"compose.differences app-1"})
+
+
+# Started by docker-compose, too: what others wait for, secrets, and a service that extends another.
+
+WAITING = """
+version: "2.4"
+services:
+  base: {image: shop/api:1.4.2, init: true, command: sleep 1000, profiles: [never], restart: always}
+  migrate: {image: shop/api:1.4.2, command: "true", secrets: [password]}
+  db:
+    image: shop/api:1.4.2
+    command: sleep 1000
+    healthcheck: {test: "true", interval: 100ms}
+  api:
+    extends: {service: base}
+    profiles: [prod]
+    secrets: [{source: password, target: db_password}]
+    depends_on:
+      db: {condition: service_healthy}
+      migrate: {condition: service_completed_successfully}
+secrets: {password: {file: ./password.txt}}
+"""
+
+
+def test_what_is_started_with_secrets_and_conditions_is_as_its_file_says(
+    engine: PrivateEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.clear()
+    (tmp_path / "password.txt").write_text("correct-horse")
+    (tmp_path / "compose.yml").write_text(WAITING)
+    monkeypatch.setenv("DOCKER_HOST", engine.socket)
+    up = ["docker-compose", "--project-name", "shop", "--file", "compose.yml", "--profile", "prod", "up", "-d"]
+    subprocess.run(up, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    declared = ComposeFile.model_validate(
+        {"paths": [str(tmp_path / "compose.yml")], "profiles": ["prod"], "missing": 0}
+    )
+    meant = read_services(declared, "shop")
+    found = compare("shop", meant, ask_containers(LOCAL, "here", "docker"), ask_images(LOCAL, "here", "docker"))
+    assert (found.missing, found.found) == ((), ())
+    engine.run("docker rm --force shop_migrate_1; docker stop --time 0 shop_db_1")
+    found = compare("shop", meant, ask_containers(LOCAL, "here", "docker"))
+    assert set(found.missing) == {"db", "migrate"}

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from readygate.areas.containers.actual import ActualContainer, Mounted
-from readygate.areas.containers.compose_file import ComposePort, ComposeService, ComposeVolume
-from readygate.areas.containers.engine import OnEngine
+from readygate.areas.containers.compose_file import ComposeService
+from readygate.areas.containers.compose_notation import ComposePort, ComposeVolume
+from readygate.areas.containers.engine import Images, OnEngine
 from readygate.units import plain, show_size
 
 
@@ -23,12 +24,19 @@ class Differences:
         return "; ".join(self.found)
 
 
-def compare(project: str, services: Iterable[ComposeService], on_engine: OnEngine) -> Differences:
+def compare(
+    project: str, services: Iterable[ComposeService], on_engine: OnEngine, images: Images | None = None
+) -> Differences:
     """Compare the containers of a project with its services; what the files leave open is not compared."""
     missing, found = [], []
     for service in services:
         replicas = on_engine.of_service(project, service.name)
         running = sum(each.running for each in replicas)
+        if service.to_end:
+            if not replicas:
+                missing.append(service.name)
+            found += [f"{service.name}: {_unended(each)}" for each in replicas if each.exit_code != 0]
+            continue
         if not running and service.replicas:
             missing.append(service.name)
             continue
@@ -37,11 +45,23 @@ def compare(project: str, services: Iterable[ComposeService], on_engine: OnEngin
         told = (
             f"{service.name}: {difference}"
             for each in replicas
-            for aspect, difference in _differences(service, each)
+            for aspect, difference in (*_differences(service, each), *_earlier(each, images))
             if aspect not in service.ignoring
         )
         found += dict.fromkeys(told)
     return Differences(tuple(missing), tuple(found))
+
+
+def _unended(actual: ActualContainer) -> str:
+    if actual.exit_code is None:
+        return f"it is {actual.status}, and others wait for its end"
+    return f"it ended with {actual.exit_code}, and others wait for it to end well"
+
+
+def _earlier(actual: ActualContainer, images: Images | None) -> Iterator[tuple[str, str]]:
+    """Whether it was made from an image that has lost its name to a later one: compose would make it anew."""
+    if images is not None and images.of(actual).is_current is False:
+        yield "image", f"image is an earlier {actual.image}"
 
 
 def _differences(service: ComposeService, actual: ActualContainer) -> Iterator[tuple[str, str]]:
@@ -51,6 +71,8 @@ def _differences(service: ComposeService, actual: ActualContainer) -> Iterator[t
         if is_ != should_be:
             yield aspect, f"{aspect.replace('_', ' ')} is {_shown(is_)}, not {_shown(should_be)}"
 
+    if service.to_be_healthy and actual.health != "healthy":
+        yield "health", f"health is {actual.health or 'unknown'}, and others wait for it to be healthy"
     if service.image is not None:
         yield from unless_same("image", actual.image, service.image)
     yield from unless_same("restart", actual.restart, service.restart)

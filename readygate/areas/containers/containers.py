@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -266,10 +266,17 @@ def observe_strangers(
 
 
 def observe_differences(
-    containers: Containers, on_engine: OnEngine, compose_services: tuple[ComposeService, ...]
+    containers: Containers, on_engine: OnEngine, compose_services: tuple[ComposeService, ...], engine_images: Images
 ) -> Differences:
     """In what the containers of the project are not what the compose files say."""
-    return compare(containers.compose or "", compose_services, on_engine)
+    # What is declared not to run, such as a migration, has ended.
+    ended = {
+        name
+        for name, each in (containers.services or {}).items()
+        if each.running is not None and each.running.judge(actual=False)
+    }
+    meant = [replace(each, to_end=True) if each.name in ended else each for each in compose_services]
+    return compare(containers.compose or "", meant, on_engine, engine_images)
 
 
 FACTS: Mapping[str, Callable[..., Any]] = {
