@@ -48,6 +48,11 @@ class Answer:
     url: str
     status: int
     body: bytes = field(repr=False)
+    fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def header(self, name: str) -> str | None:
+        """A header of the answer; None where it has none of this name, or came from a server."""
+        return next((value for each, value in self.fields if each.lower() == name.lower()), None)
 
     def json(self) -> Any:
         """The body of a good answer. CouldNotLook: it isn't one."""
@@ -91,23 +96,27 @@ class Api:
         *,
         plain: bool = False,
         login: tuple[str, str] | None = None,
+        follow: bool = False,
     ) -> Answer:
-        """One GET; `plain` leaves our headers out, and `login` is a user and a password for Basic."""
+        """One GET; `plain` leaves our headers out, and `login` is a user and a password for Basic.
+
+        What it `follow`s to elsewhere is not given our headers either.
+        """
         headers = () if plain else self.headers
         if login:
             headers = (("Authorization", f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"),)
         target = f"{path}?{urlencode(query)}" if query else path
-        return self._exchange(target, Request("GET", headers))
+        return self._exchange(target, Request("GET", headers), follow=follow)
 
     def post(self, path: str, data: object) -> Answer:
         """One POST of JSON."""
         headers = (*self.headers, ("Content-Type", "application/json"))
         return self._exchange(path, Request("POST", headers, json.dumps(data).encode()))
 
-    def _exchange(self, target: str, request: Request) -> Answer:
+    def _exchange(self, target: str, request: Request, *, follow: bool = False) -> Answer:
         if self.server is None:
-            answer: Response = fetch(self._origin, target, request)
-            return Answer(f"{self.url}{target.partition('?')[0]}", answer.status, answer.content)
+            answer: Response = fetch(self._origin, target, request, follow_redirects=follow)
+            return Answer(f"{self.url}{target.partition('?')[0]}", answer.status, answer.whole, answer.fields)
         return self._from_there(target, request)
 
     @property

@@ -8,10 +8,23 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from readygate.areas.repository import commands, git, job, leaks, reports, source_files, stack, workflows
+from readygate.areas.repository import (
+    commands,
+    git,
+    github,
+    job,
+    leaks,
+    registry,
+    reports,
+    source_files,
+    stack,
+    workflows,
+)
 from readygate.areas.repository.commands import Tried
 from readygate.areas.repository.git import Checkout
+from readygate.areas.repository.github import GitHub
 from readygate.areas.repository.observed import Observed
+from readygate.areas.repository.registry import Image
 from readygate.areas.repository.reports import Coverage, Generated, TestReport
 from readygate.areas.repository.source_files import SourceFile
 from readygate.areas.repository.stack import Stack
@@ -57,6 +70,9 @@ class Repository(Spec):
     coverage: dict[str, Coverage] | None = Field(None, description="Measured coverage, by a name.")
     generated: dict[str, Generated] | None = Field(None, description="Other files that a run leaves, by a name.")
 
+    github: GitHub | None = Field(None, description="The same repository at GitHub.")
+    images: dict[str, Image] | None = Field(None, description="Images in a container registry, by a name.")
+
     def refuse_name(self, name: str) -> None:
         for branch in self.holds or ():
             if "/" not in branch:
@@ -100,5 +116,5 @@ _OWN: dict[str, Callable[..., Any]] = {
     "leaks": observe_leaks,
     "leaks_in_history": observe_leaks_in_history,
 }
-_PARTS = (commands, job, reports, source_files, stack, workflows)
+_PARTS = (commands, github, job, registry, reports, source_files, stack, workflows)
 FACTS: Mapping[str, Callable[..., Any]] = _OWN | {name: fact for part in _PARTS for name, fact in part.FACTS.items()}

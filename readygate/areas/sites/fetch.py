@@ -53,18 +53,18 @@ class Response:
         content_type = self.header("Content-Type") or ""
         charset = content_type.lower().partition("charset=")[2].partition(";")[0].strip(' "')
         try:
-            return self._whole().decode(charset or "utf-8", errors="replace")
+            return self.whole.decode(charset or "utf-8", errors="replace")
         except LookupError:
-            return self._whole().decode(errors="replace")
+            return self.whole.decode(errors="replace")
 
     @property
     def time_s(self) -> float:
-        self._whole()
+        self._refuse_cut()
         return self.elapsed_s
 
     def percentile_s(self, percent: int) -> float:
         """The time that so many of 100 answers took at most, by the nearest rank."""
-        self._whole()
+        self._refuse_cut()
         return self.samples_s[math.ceil(percent / 100 * len(self.samples_s)) - 1]
 
     def cookie(self, name: str) -> tuple[str, ...] | None:
@@ -83,7 +83,7 @@ class Response:
     def value_at(self, path: str) -> Any:
         """What the JSON body has at the dotted path, or None where it has nothing there or isn't JSON."""
         try:
-            value = json.loads(self._whole())
+            value = json.loads(self.whole)
         except ValueError:
             return None
         for part in path.split("."):
@@ -96,13 +96,18 @@ class Response:
                     return None
         return value
 
-    def _whole(self) -> bytes:
+    @property
+    def whole(self) -> bytes:
+        """The body. CouldNotLook: it is longer than what is read."""
+        self._refuse_cut()
+        return self.content
+
+    def _refuse_cut(self) -> None:
         if self.is_cut:
             raise CouldNotLook(
                 f"the answer of {self.url} is longer than the {_MOST_BYTES // 1_000_000} MB that are read",
                 mend="declare an endpoint that answers less",
             )
-        return self.content
 
 
 def _attribute(text: str) -> str:
