@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -109,9 +110,9 @@ def pages() -> dict[str, Any]:
         "/environments/production/deployment-branch-policies": {
             "branch_policies": [{"id": 1, "name": "main", "type": "branch"}]
         },
-        "/environments/production/secrets": {"secrets": [_secret("PROD_HOST", 10), _secret("PROD_SSH_KEY", 20)]},
-        "/actions/secrets": {"secrets": [_secret("TELEGRAM_BOT_TOKEN", 30)]},
-        "/actions/organization-secrets": {"secrets": [_secret("REGISTRY_TOKEN", 40)]},
+        "/environments/production/secrets": {"secrets": [secret("PROD_HOST", 10), secret("PROD_SSH_KEY", 20)]},
+        "/actions/secrets": {"secrets": [secret("TELEGRAM_BOT_TOKEN", 30)]},
+        "/actions/organization-secrets": {"secrets": [secret("REGISTRY_TOKEN", 40)]},
         "/deployments": [
             {"id": 9, "sha": SHA, "ref": "main", "environment": "production", "creator": {"login": "mona"}}
             | {"created_at": ago(hours=1)}
@@ -127,7 +128,7 @@ def pages() -> dict[str, Any]:
     }
 
 
-def _secret(name: str, days: float) -> dict[str, str]:
+def secret(name: str, days: float) -> dict[str, str]:
     return {"name": name, "created_at": ago(days=days + 1), "updated_at": ago(days=days)}
 
 
@@ -141,7 +142,7 @@ def github(told: dict[str, Any]) -> Iterator[str]:
     def answer(request: BaseHTTPRequestHandler) -> None:
         split = urlsplit(request.path)
         query = dict(parse_qsl(split.query))
-        path = unquote(split.path).removeprefix("/repos/acme/shop")
+        path = re.sub(r"^/repos/[^/]+/[^/]+", "", unquote(split.path))
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             found: Any = (401, {"message": "Bad credentials"})
         elif path == "/rate_limit":

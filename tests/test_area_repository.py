@@ -14,6 +14,7 @@ from readygate.areas.repository.leaks import leaks_in
 from readygate.areas.repository.repository import Repository
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
+from tests.projects import Project
 from tests.repositories import commit, committed, failing, git, reasons, write
 
 COMPOSE = """\
@@ -345,3 +346,14 @@ def test_a_name_that_cannot_be_is_refused(declared: dict[str, Any], told: str) -
 def test_a_path_out_of_the_repository_is_refused() -> None:
     with pytest.raises(ValidationError, match="no path inside"):
         Repository.model_validate({"coverage": {"app": {"path": "../coverage.xml", "lines": 80}}})
+
+
+def test_a_gate_says_go_and_no_go_and_never_the_secret(shop: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("inventory.yml", f"project: shop\nrepositories: {{shop: {{path: {shop}, leaks: 0}}}}\n")
+    assert project.readygate("run").word == "GO"
+    commit(shop, {"deploy.py": f"token = '{TOKEN}'\n"})
+    ended = project.readygate("run")
+    assert ended.word == "NO-GO"
+    assert "deploy.py:1 a token of GitHub" in ended.stdout
+    assert TOKEN not in ended.everything_written()
