@@ -39,6 +39,45 @@ def test_workload_is_rolled_out(workload, rollout):
     assert rollout.is_complete in workload.rolled_out
 
 
+@pytest.mark.check("workload.restarts")
+def test_containers_were_not_restarted_too_often(workload, workload_pods):
+    """Each restart is a crash, or a liveness probe that failed; between two of them all looks ready.
+
+    Mend: read `kubectl logs --previous`, and the events of the pod.
+    """
+    assert workload_pods.restarts in workload.restarts
+
+
+@pytest.mark.check("workload.crash_loops", severity="blocker")
+def test_no_container_crashes_over_and_over(workload, workload_pods):
+    """The old pods may serve on while each new one crashes: the release did not happen.
+
+    Mend: read `kubectl logs --previous`; then mend the new template, or `kubectl rollout undo`.
+    """
+    names = ", ".join(workload_pods.crash_looping or ())
+    assert workload_pods.crash_loops in workload.crash_loops, f"crashing: {names}"
+
+
+@pytest.mark.check("workload.image_errors", severity="blocker")
+def test_every_container_gets_its_image(workload, workload_pods):
+    """The next node that fails takes a pod along that can't be started anywhere else.
+
+    Mend: see in the events of the pod whether the tag, the registry or the login is wrong.
+    """
+    names = ", ".join(workload_pods.without_image or ())
+    assert workload_pods.image_errors in workload.image_errors, f"without an image: {names}"
+
+
+@pytest.mark.check("workload.oom_killed")
+def test_no_container_was_killed_for_want_of_memory(workload, workload_pods):
+    """It will be killed again, at the next request as large, with all others that are under way.
+
+    Mend: raise its limit of memory, or find what fills it.
+    """
+    names = ", ".join(workload_pods.oom_killed or ())
+    assert workload_pods.oom_kills in workload.oom_killed, f"killed: {names}"
+
+
 @pytest.mark.check("workload.strategy")
 def test_workload_is_updated_as_declared(workload, actual_workload):
     """With `Recreate` every release is an outage; without it two writers may meet in one volume.

@@ -29,6 +29,10 @@ workloads:
     replicas: 3
     ready: 3
     rolled_out: true
+    restarts: 3
+    crash_loops: 0
+    image_errors: 0
+    oom_killed: 0
     strategy: RollingUpdate
     service_account: api
     host_network: false
@@ -68,6 +72,7 @@ kind: Deployment
 metadata: {name: api, namespace: shop, generation: 4}
 spec:
   replicas: 3
+  selector: {matchLabels: {app: api}}
   strategy: {type: RollingUpdate}
   template:
     metadata: {labels: {app: api, tier: web}}
@@ -133,6 +138,16 @@ metadata: {name: queue, namespace: shop}
 spec: {maxUnavailable: 50%, selector: {matchLabels: {app: queue}}}
 status: {disruptionsAllowed: 1}
 ---
+kind: Pod
+metadata: {name: api-1, namespace: shop, labels: {app: api, tier: web}}
+status:
+  initContainerStatuses: [{name: migrate, restartCount: 1, state: {terminated: {reason: Completed}}}]
+  containerStatuses: [{name: api, restartCount: 2, state: {running: {}}, lastState: {terminated: {reason: Error}}}]
+---
+kind: Pod
+metadata: {name: batch-1, namespace: shop, labels: {app: batch}}
+status: {containerStatuses: [{name: batch, restartCount: 99, state: {waiting: {reason: CrashLoopBackOff}}}]}
+---
 kind: Service
 metadata: {name: api, namespace: shop}
 spec: {type: ClusterIP, selector: {app: api}}
@@ -153,6 +168,8 @@ spec:
 
 # What is changed in the first object of a kind, and the checks that notice: kind, path, value, checks.
 CONTAINER = "spec.template.spec.containers.0"
+STATUS = "status.containerStatuses.0"
+POD_CHECKS = ("restarts", "crash_loops", "image_errors", "oom_killed")
 PROBED = ("probe.path", "probe.port", "probe.delay", "probe.period", "probe.timeout", "probe.failures")
 GUARDED = ("disruption.min_available", "disruption.allowed")
 FAULTS: list[tuple[str, str, Any, set[str]]] = [
@@ -188,6 +205,12 @@ FAULTS: list[tuple[str, str, Any, set[str]]] = [
     ("Deployment", f"{CONTAINER}.livenessProbe.periodSeconds", 60, {"probe.period"}),
     ("Deployment", f"{CONTAINER}.livenessProbe.timeoutSeconds", 1, {"probe.timeout"}),
     ("Deployment", f"{CONTAINER}.readinessProbe.failureThreshold", 3, {"probe.failures"}),
+    ("Pod", f"{STATUS}.restartCount", 3, {"workload.restarts"}),
+    ("Pod", f"{STATUS}.state", {"waiting": {"reason": "CrashLoopBackOff"}}, {"workload.crash_loops"}),
+    ("Pod", f"{STATUS}.state", {"waiting": {"reason": "ImagePullBackOff"}}, {"workload.image_errors"}),
+    ("Pod", f"{STATUS}.lastState.terminated.reason", "OOMKilled", {"workload.oom_killed"}),
+    ("Pod", f"{STATUS}.state", {"terminated": {"reason": "OOMKilled"}}, {"workload.oom_killed"}),
+    ("Pod", "metadata.labels.app", "other", {f"workload.{each}" for each in POD_CHECKS}),
     ("StatefulSet", "status.updatedReplicas", 0, {"workload.rolled_out"}),
     ("DaemonSet", "status.numberAvailable", 3, {"workload.rolled_out"}),
     ("DaemonSet", "status.numberReady", 3, {"workload.ready"}),
@@ -361,6 +384,13 @@ def test_what_the_cluster_refuses_to_tell_was_not_looked_at(
         failing({"workloads": {"debug": {"exists": False}}} | reached)
 
 
+def test_pods_that_are_selected_by_expressions_are_not_guessed_at(cluster: Cluster, reached: dict[str, Any]) -> None:
+    selector = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
+    cluster.objects = changed(cluster.objects, "Deployment", "spec.selector", selector)
+    with pytest.raises(CouldNotLook, match="by expressions"):
+        failing({"workloads": {"api": {"crash_loops": 0}}} | reached)
+
+
 # Manifests.
 
 WANTED_ONLY = {
@@ -368,7 +398,7 @@ WANTED_ONLY = {
         "api": {
             key: value
             for key, value in DECLARED["workloads"]["api"].items()
-            if key not in ("ready", "rolled_out", "autoscaling", "disruption")
+            if key not in ("ready", "rolled_out", "autoscaling", "disruption", *POD_CHECKS)
         }
         | {"autoscaling": {"min": 3, "max": 10, "cpu": "70%"}, "disruption": {"min_available": 2}}
     },
@@ -400,6 +430,7 @@ def test_objects_of_another_namespace_are_not_ours(tmp_path: Path) -> None:
     "status",
     [
         {"workloads": {"api": {"ready": 1}}},
+        {"workloads": {"api": {"crash_loops": 0}}},
         {"workloads": {"api": {"autoscaling": {"exhausted": False}}}},
         {"workloads": {"api": {"disruption": {"allowed": 1}}}},
         {"services": {"api": {"ready_endpoints": 1}}},

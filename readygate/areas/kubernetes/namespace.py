@@ -29,6 +29,7 @@ from readygate.areas.kubernetes.objects import (
     read_rollout,
     read_workload,
 )
+from readygate.areas.kubernetes.pods import WorkloadPods, read_pods
 from readygate.areas.servers.secrets import public_key_name
 from readygate.errors import Mistake
 from readygate.expectation import (
@@ -134,6 +135,14 @@ class Workload(Spec):
     strategy: Text | None = Field(None, description="How it is updated: RollingUpdate, Recreate or OnDelete.")
     service_account: Text | None = Field(None, description="The account by which its pods may ask the cluster.")
     host_network: Flag | None = Field(None, description="Whether its pods are on the network of the node.")
+    restarts: AtMostCount | None = Field(
+        None, description="How often the containers of its pods have been restarted, all together."
+    )
+    crash_loops: AtMostCount | None = Field(None, description="How many containers crash over and over.")
+    image_errors: AtMostCount | None = Field(None, description="How many containers can't get their image.")
+    oom_killed: AtMostCount | None = Field(
+        None, description="How many containers were killed for want of memory, the last time that they ended."
+    )
     containers: dict[str, PodContainer] | None = Field(None, description="The containers of its pods, by name.")
     autoscaling: Autoscaling | None = Field(None, description="Its HorizontalPodAutoscaler.")
     disruption: Disruption | None = Field(None, description="Its PodDisruptionBudget.")
@@ -210,6 +219,17 @@ def observe_workload(workload_object: Found) -> ActualWorkload:
 def observe_rollout(cluster: Source, workload_object: Found) -> Rollout:
     """How far the workload is what is wanted of it."""
     return read_rollout(workload_object.told, cluster.status_of(workload_object.told or {}))
+
+
+def observe_pods(cluster: Source) -> tuple[Object, ...]:
+    """All pods of the namespace."""
+    cluster.status_of({})
+    return cluster.objects("Pod")
+
+
+def observe_workload_pods(workload_object: Found, pods: tuple[Object, ...]) -> WorkloadPods:
+    """How the pods of the workload fare."""
+    return read_pods(workload_object.told, pods)
 
 
 def observe_pod_container(pod_container: PodContainer, workload_object: Found) -> ActualPodContainer:
@@ -304,6 +324,8 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "workload_object": observe_workload_object,
     "actual_workload": observe_workload,
     "rollout": observe_rollout,
+    "pods": observe_pods,
+    "workload_pods": observe_workload_pods,
     "actual_pod_container": observe_pod_container,
     "actual_probe": observe_probe,
     "autoscalers": observe_autoscalers,

@@ -24,6 +24,7 @@ APIS = {
     "DaemonSet": "apis/apps/v1",
     "HorizontalPodAutoscaler": "apis/autoscaling/v2",
     "PodDisruptionBudget": "apis/policy/v1",
+    "Pod": "api/v1",
     "Service": "api/v1",
     "EndpointSlice": "apis/discovery.k8s.io/v1",
     "Ingress": "apis/networking.k8s.io/v1",
