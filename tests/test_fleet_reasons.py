@@ -56,6 +56,12 @@ def test_reason_is_told_in_plain_words_with_a_mend(printed: str, reason: str) ->
     assert error.mend
 
 
+def test_sudo_that_speaks_another_language_is_told_as_sudo() -> None:
+    error = explain_connection_failure("app-1", "sudo: требуется указать пароль\n", 1)
+    assert error.reason == "sudo on app-1 lets nobody in: sudo: требуется указать пароль"
+    assert "sudo -n /bin/sh" in error.mend
+
+
 def test_what_is_not_known_is_quoted() -> None:
     error = explain_connection_failure("app-1", "some new message\n", 42)
     assert error.reason == "no shell could be had on app-1 (exit code 42): some new message"

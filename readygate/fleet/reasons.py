@@ -51,7 +51,7 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     (
         r"sudo:.*(password is required|no password was provided|terminal is required)",
         "sudo on {server} needs a password",
-        "give the password as a secret, or allow the user `NOPASSWD: /bin/sh` in sudoers",
+        "allow the user `NOPASSWD: /bin/sh` in sudoers; `sudo -n true` has to work there",
     ),
     (
         r"sudo:.*must have a tty",
@@ -132,6 +132,9 @@ def explain_connection_failure(
         if re.search(pattern, stderr):
             return CouldNotLook(wrong.format(server=server), cause=cause, mend=mend.format(server=server))
     said = f": {last}" if (last := last_line(stderr)) else ""
+    if said.startswith(": sudo: "):  # in whatever language
+        reason, mend = f"sudo on {server} lets nobody in", "let `sudo -n /bin/sh` work there without a question"
+        return CouldNotLook(reason + said, cause=cause, mend=mend)
     if waited is not None:
         reason, mend = (
             f"{server} let us in and then gave no sign of a shell for {waited:g} s",

@@ -41,7 +41,7 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
             return f"'{path[-1]}' is missing", f"add it: {_description(path, document)}"
         case "dict_type" | "model_type" | "model_attributes_type" if isinstance(given, list):
             one = next((str(each) for each in given if isinstance(each, str | int)), "name")
-            return "is a list, and these have names", f"write `{one}:`, its keys below it, for each instead of `- `"
+            return "is a list, and these have names", f"write `{one}:` and what must hold of it, for each"
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{shown} is not a mapping", "write its keys below it, indented"
         case "string_type":
