@@ -257,6 +257,16 @@ def test_without_systemd_an_init_script_tells_of_its_service(lab: Lab) -> None:
         assert not any(held_on(host, services=declared).values())
 
 
+def test_where_nothing_knows_of_packages_or_accounts_none_is_said_to_be_absent(fresh_host: Target) -> None:
+    fresh_host.run(": > /var/lib/dpkg/status")
+    with pytest.raises(CouldNotLook, match="no packages of apk, dpkg or rpm"):
+        held_on(as_root(fresh_host), packages={"telnetd": {"installed": False}})
+    host = testinfra.get_host(f"docker://{fresh_host.container}")
+    fresh_host.run("rm /etc/passwd")
+    with pytest.raises(CouldNotLook, match="/etc/passwd"):
+        held_on(host, superusers={"lacks": ["toor"]})
+
+
 # The baseline.
 
 ELSEWHERE = ["updates", "clock", "sysctl"]  # a container has the kernel and the clock of its machine

@@ -47,8 +47,8 @@ class ActualPackage:
 def observe_package(host: Any, server: Spec, package: Spec) -> ActualPackage:
     """What apk, dpkg or rpm knows, whichever the server has."""
     name = quote(package.name)
-    # Each exits with 1 where it doesn't know the package, and prints "installed" only where it is. Alpine's
-    # busybox has an rpm without a database, so Alpine's own is looked for first.
+    # Each exits with 1 where it doesn't know the package, and prints "installed" only where it is. One that
+    # knows of no package at all, as busybox's rpm or the dpkg of Fedora, is not what the server is made of.
     script = f"""
 for database in /lib/apk/db/installed /usr/lib/apk/db/installed; do
     [ -e $database ] || continue
@@ -56,14 +56,14 @@ for database in /lib/apk/db/installed /usr/lib/apk/db/installed; do
     printf '%s\\n' "$entry" | sed -n 's/^V:/installed /p'
     exit 0
 done
-if command -v dpkg-query >/dev/null; then
+if [ -s /var/lib/dpkg/status ] && command -v dpkg-query >/dev/null; then
     dpkg-query -W -f '${{db:Status-Status}} ${{Version}}\\n' -- {name} 2>/dev/null || [ $? = 1 ]
-elif command -v rpm >/dev/null; then
+elif command -v rpm >/dev/null && [ -n "$(rpm -qa 2>/dev/null | head -n 1)" ]; then
     said=$(rpm -q --qf 'installed %{{VERSION}}-%{{RELEASE}}\\n' -- {name} 2>&1) ||
         case $said in *"is not installed"*) ;; *) printf '%s\\n' "$said" >&2; exit 1 ;; esac
     printf '%s\\n' "$said"
 else
-    echo 'it has neither apk nor dpkg-query nor rpm' >&2; exit 1
+    echo 'it has no packages of apk, dpkg or rpm' >&2; exit 1
 fi"""
     return parse_package(ask(host, server.name, script).text)
 
