@@ -22,6 +22,7 @@ MEND = {
     ANOTHER_SHARD: "bring all shards together with `readygate merge`",
     DESELECTED: "run without -k, -m, --lf, --deselect or a path",
 }
+MEND_OWN = "write a suite with @pytest.mark.check('area.check', each='{key}.*'), or delete the data"
 
 
 def asked(leaves: Sequence[Leaf], profile: Profile) -> tuple[tuple[Leaf, ...], tuple[NotAsked, ...]]:
@@ -38,6 +39,7 @@ def asked(leaves: Sequence[Leaf], profile: Profile) -> tuple[tuple[Leaf, ...], t
 
 def planned(leaf: Leaf, reason: str = NO_SUITE) -> Result:
     """What is known of a leaf while nothing has verified it."""
+    is_own = reason == NO_SUITE and leaf.check.startswith("x-")
     return Result(
         check=leaf.check,
         target=leaf.target,
@@ -50,7 +52,7 @@ def planned(leaf: Leaf, reason: str = NO_SUITE) -> Result:
         expected=getattr(leaf.expected, "text", ""),
         message=reason,
         cause=reason,
-        mend=MEND.get(reason, "").format(check=leaf.check),
+        mend=MEND_OWN.format(key=leaf.check) if is_own else MEND.get(reason, "").format(check=leaf.check),
     )
 
 

@@ -106,6 +106,7 @@ def leaves_of(check: Check, leaves: Sequence[Leaf], inventory: Inventory) -> tup
             path=path,
             position=inventory.places.of(path),
             expected=data,
+            owner=next((leaf.owner for leaf in inventory.leaves if leaf.path[: len(path)] == path), None),
         )
         for path, target, data in _matches(check.each.split("."), inventory.data)
     )

@@ -384,13 +384,13 @@ def own_data(project: Project, data: str) -> None:
 
 
 def test_data_of_the_users_own_is_verified_by_a_suite_of_their_own(project: Project) -> None:
-    own_data(project, "x-payments: {kaspi: {settles: true}, visa: {settles: false}}\n")
+    own_data(project, "x-payments: {kaspi: {settles: true}, visa: {settles: false}}\nowned_by: pay@shop.example\n")
     project.write("suites/test_payments.py", OWN)
     ended = project.readygate("run")
     found = {each["target"]: each for each in ended.run["results"] if each["check"] == "payments.settled"}
     assert (ended.code, ended.word) == (1, "NO-GO")
     assert {target: each["outcome"] for target, each in found.items()} == {"kaspi": "passed", "visa": "failed"}
-    assert found["visa"]["severity"] == "blocker"
+    assert (found["visa"]["severity"], found["visa"]["owner"]) == ("blocker", "pay@shop.example")
     assert found["visa"]["why"] == "Money that does not settle is lost."
     assert (found["visa"]["path"], found["visa"]["line"]) == ("x-payments.visa", 10)
 
@@ -402,6 +402,7 @@ def test_own_data_that_no_suite_claims_is_incomplete(project: Project) -> None:
     assert (ended.code, ended.word) == (3, "INCOMPLETE")
     unseen = {each["path"] for each in ended.run["results"] if each["outcome"] == "not_run"}
     assert unseen == {"x-payments.limits.daily", "x-more"}
+    assert "each='x-more.*'" in ended.result("x-more")["mend"]
 
 
 @pytest.mark.parametrize("order", [("True", "False"), ("False", "True")])
