@@ -1,6 +1,6 @@
 """How fast a plain Testinfra suite runs over ssh: Readygate against pytest-testinfra, goss and no checks at all.
 
-    python -m benchmarks.fleet [--rtt 20] [--rounds 1] [--hosts 1] [--runs 3] [--peers NAMES]
+    python -m benchmarks.fleet [--rtt 20] [--rounds 1] [--hosts 1] [--names 1] [--runs 3] [--peers NAMES]
 
 Needs the lab (root, docker). Each command is run whole, as a user would, in turn: stock, ours, stock, ours.
 The suite is written for plain Testinfra and is the same for both; ours gets an inventory that names the hosts.
@@ -142,7 +142,7 @@ def prepare(folder: Path, hosts: list[tuple[str, Path]], rounds: float) -> tuple
     (folder / "suites").mkdir()
     (folder / "suites" / "test_facts.py").write_text(SUITE.format(rounds=rounds, lists=ASKED))
     config = folder / "ssh_config"
-    config.write_text("\n".join(path.read_text() for _, path in hosts))
+    config.write_text("\n".join(path.read_text() for path in dict.fromkeys(path for _, path in hosts)))
     servers = "\n".join(
         f"  {name}: {{connect: 'ssh://{name}?ssh_config={config}', sysctl: {{kernel.ostype: Linux}}}}"
         for name, _ in hosts
@@ -175,8 +175,11 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=20, help="milliseconds")
     parser.add_argument("--rounds", type=float, default=1, help="200 checks each; 0.25 makes 56")
     parser.add_argument("--hosts", type=int, default=1)
+    parser.add_argument("--names", type=int, default=1, help="for each host, to ask more than can be booted")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--peers", default="ssh://", help="comma-separated: ssh://, ssh:// with xdist -n 2, goss")
+    parser.add_argument(
+        "--peers", default="ssh://", help="comma-separated: ssh://, ssh:// with xdist -n 2, goss; or none"
+    )
     arguments = parser.parse_args()
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="readygate-benchmark-")))
@@ -188,12 +191,20 @@ def main() -> None:
                 host.write("/root/bench.yaml", yaml.safe_dump(gossfile(arguments.rounds)))
                 docker("cp", goss, f"{host.container}:/usr/local/bin/goss")
             config = closing.enter_context(delayed(host, arguments.rtt)) if arguments.rtt else host.ssh_config
-            hosts.append((host.name, config))
+            config.write_text(config.read_text().replace(f"Host {host.name}\n", f"Host {host.name}*\n"))
+            hosts += [(f"{host.name}-{alias}", config) for alias in range(arguments.names)]
         ours, peers = prepare(folder, hosts, arguments.rounds)
         said = timed(ours, folder).said  # and whatever is slow only once has been
-        print(f"{arguments.hosts} hosts, {said.split(' in ')[0]}, RTT {arguments.rtt:g} ms")
+        print(f"{len(hosts)} hosts, {said.split(' in ')[0]}, RTT {arguments.rtt:g} ms")
         print(f"medians of {arguments.runs}\n")
         print("| | wall s | CPU s | against ours |\n|---|---|---|---|")
+        if arguments.peers == "none":
+            alone = [timed(ours, folder) for _ in range(arguments.runs)]
+            wall_s, cpu_s = (
+                statistics.median(each) for each in zip(*((a.wall_s, a.cpu_s) for a in alone), strict=True)
+            )
+            most_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+            print(f"| Readygate, at most {most_mb:.0f} MB a process | {wall_s:.2f} | {cpu_s:.2f} | 1 |")
         for name, command in peers.items():
             if name not in arguments.peers.split(","):
                 continue
