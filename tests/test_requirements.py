@@ -1,7 +1,7 @@
 """Every requirement of the five guides is named in the example of its system, at a line that a check verifies.
 
-An example names a requirement in a comment, `# ZE-27`, at the line of an expectation or right above it. So is a
-requirement of the pipeline named in a profile or a workflow of the example. A comment on anything else is a mistake.
+An example names a requirement in a comment, `# ZE-27`, at the line of an expectation or right above it, or at a line
+of a profile that tells somebody. A comment on anything else is a mistake.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def places(system: str) -> Iterator[tuple[Path, int, set[str], bool]]:
             below = number
             while below < len(lines) and lines[below - 1].lstrip().startswith("#"):
                 below += 1
-            asks = path.parent.name in ("reports", "workflows") and bool(lines[below - 1].partition("#")[0].strip())
+            asks = path.parent.name == "reports" and bool(lines[below - 1].partition("#")[0].strip())
             yield path, number, named(line), asks or (path.absolute(), below) in expectations
 
 
