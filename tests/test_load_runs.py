@@ -335,6 +335,25 @@ def test_a_locust_file_of_ones_own_is_run_as_it_is_at_a_held_rate(target: Target
     assert outcome.whole.bad == 0
 
 
+def test_workers_elsewhere_run_a_locust_file_of_ones_own_and_need_it(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "reader.py").write_text(LOCUSTFILE)
+    for files in (f"{GENERATOR},{tmp_path / 'reader.py'}", str(GENERATOR)):
+        port = free_port()
+        generator = {"workers": 1, "bind": f"127.0.0.1:{port}"}
+        users = {"max": 30, "locustfile": str(tmp_path / "reader.py")}
+        declared = plan(target.url, users=users, stages=SHORT, thresholds={"errors": 0}, generator=generator)
+        called = [sys.executable, "-m", "locust", "-f", files, "--worker", "--master-port", str(port)]
+        with subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
+            if "reader" in files:
+                outcome = run(declared).outcome
+                assert set(outcome.endpoints) == {"GET /sound", "GET /health"}
+                assert outcome.whole.good == 150
+            else:
+                with pytest.raises(CouldNotLook, match="only 0 of 30 users came"):
+                    run(declared)
+            worker.kill()
+
+
 def test_a_journey_that_breaks_is_an_error_and_no_fast_answer(target: Target, tmp_path: Path) -> None:
     (tmp_path / "reader.py").write_text(LOCUSTFILE.replace('self.client.get("/health")', "1 / 0"))
     users = {"max": 30, "locustfile": str(tmp_path / "reader.py")}

@@ -44,7 +44,7 @@ class Conductor:
         self._problem = ""
         self._totals: dict[str, Any] = {"seconds": {}, "endpoints": {}}
         self._health: dict[str, dict[str, Any]] = {}
-        self._stranded = 0
+        self._users = self._stranded = 0
         self._start = self._began = 0.0  # by the clock that workers share, and by ours that nobody sets
         self._has_begun = False
         self._runner.register_message(READY, self._on_ready)
@@ -85,12 +85,16 @@ class Conductor:
             self._find_lost()
             if self._lost or self._problem:
                 break
-        if self._problem:
+        if self._problem or self._stopped:
             return
         if self._stranded:
             self._problem = f"{self._stranded} of {self._plan.users} users could not sign in"
-        elif len(self._ready) < len(self._ids) and not self._stopped:
+        elif len(self._ready) < len(self._ids):
             self._problem = f"the generator was not ready within {_READY_WITHIN_S} s"
+        elif self._users < self._plan.users:
+            self._problem = (
+                f"only {self._users} of {self._plan.users} users came; workers need the Locust file as well"
+            )
 
     def _watch(self) -> None:
         self._start, self._began = time.time() + _HEAD_START_S, time.monotonic() + _HEAD_START_S
@@ -143,6 +147,7 @@ class Conductor:
 
     def _on_ready(self, msg: Any, **kwargs: Any) -> None:
         self._ready.add(msg.node_id)
+        self._users += msg.data["users"] + msg.data["stranded"]
         self._stranded += msg.data["stranded"]
         self._problem = self._problem or msg.data["problem"]
         apart = msg.data["clock"] - time.time()

@@ -98,7 +98,8 @@ class Sender:
         self._say_ready()
 
     def _say_ready(self, problem: str = "") -> None:
-        said = {"stranded": self.stranded, "problem": problem, "clock": time.time()}
+        users = self.environment.runner.user_count
+        said = {"users": users, "stranded": self.stranded, "problem": problem, "clock": time.time()}
         self.environment.runner.send_message(READY, said)
 
     # Sending.
