@@ -34,7 +34,7 @@ def saturation(outcome: Outcome, limits: Mapping[str, float]) -> str:
     for each in outcome.health:
         if each.loop_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * tightest):
             return f"its event loop lagged {_ms(each.loop_p99)} where answers may take {_ms(tightest)}{_why(each)}"
-        if each.late_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * loosest):
+        if _is_late(each, limits):
             return f"its timers were {_ms(each.late_p99)} late where answers may take {_ms(loosest)}{_why(each)}"
         if _is_full(each):
             return f"it used {each.cpu:.0%} of a core{_why(each)}"
@@ -50,32 +50,33 @@ def slipped(outcome: Outcome) -> str:
     return ""
 
 
-def least(response: Histogram, share: float, outcome: Outcome) -> float | None:
+def least(response: Histogram, share: float, outcome: Outcome, limits: Mapping[str, float]) -> float | None:
     """What this share of answers took at least, with the generator's own lag taken off them; in seconds.
 
-    The worst moments of its loop and its timers are left out: of what they did to an answer nothing is known. In all
-    others an answer is slower than the truth by the lag that is left, at most. Of all shares of moments to leave
-    out, the best is taken. A generator whose core was full keeps users busy whom visitors wait for: nothing is
-    sure then.
+    The loop's worst moments are left out: of what they did to an answer nothing is known. In all others an answer is
+    slower than the truth by the lag that is left, at most. Of all shares of moments to leave out, the best is taken.
+    Visits that came late came together, and may have queued for as long as they were late. A generator whose core
+    was full keeps users busy whom visitors wait for: nothing is sure then.
     """
     if any(map(_is_full, outcome.health)):
         return 0.0
+    lags = [(each.loop, each.late if _is_late(each, limits) else {}) for each in outcome.health]
+    sources = 2 if any(late for _, late in lags) else 1
     found = []
     for lagging in _LAGGING:
-        # Loop and timers may have had their worst moments at different times.
-        slow = quantile(response, share * (1 - 2 * lagging))
+        slow = quantile(response, share * (1 - sources * lagging))
+        lag = max((sum(quantile(each, 1 - lagging) or 0.0 for each in both) for both in lags), default=0.0)
         if slow is not None:
-            found.append(max(0.0, slow - max((_lag(each, lagging) for each in outcome.health), default=0.0)))
+            found.append(max(0.0, slow - lag))
     return max(found, default=None)
+
+
+def _is_late(of: Health, limits: Mapping[str, float]) -> bool:
+    return of.late_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * max(limits.values(), default=_LOOSE_S))
 
 
 def _is_full(of: Health) -> bool:
     return of.cpu + of.queued > _FULL
-
-
-def _lag(of: Health, beyond: float) -> float:
-    """What a generator's loop and timers together lagged at most, but for a share of the time."""
-    return sum(quantile(each, 1 - beyond) or 0.0 for each in (of.loop, of.late))
 
 
 def _why(of: Health) -> str:

@@ -84,7 +84,7 @@ class LoadRun:
             return part.errors_percent
         share = PERCENTILES.get(name, 1.0)
         value = part.latency(share)
-        self._refuse_ours(expected, value, trust.least(part.response, share, self.outcome))
+        self._refuse_ours(expected, value, trust.least(part.response, share, self.outcome, self.limits))
         if expected.judge(value) and part.good < (needed := fewest_for(share)):
             raise CouldNotLook(f"{name} takes {needed} answers to tell, and {part.good} came", mend="measure longer")
         return value
