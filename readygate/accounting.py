@@ -68,9 +68,15 @@ def account(
     `reasons` says by path why a leaf was not run.
     """
     missing = _not_verified(leaves, {result.path for result in seen if result.path})
-    unverified = {leaf.id: planned(leaf, reasons.get(leaf.dotted, otherwise)) for leaf in missing}
+    unverified = {leaf.id: planned(leaf, _reason(leaf, reasons, otherwise)) for leaf in missing}
     in_order = [unverified.get(leaf.id) or planned(leaf) for leaf in leaves if not _is_claimed(leaf, unverified)]
     return tuple(merge(seen, [*in_order, *plain]))
+
+
+def _reason(leaf: Leaf, reasons: Mapping[str, str], otherwise: str) -> str:
+    """Why it was not run; a suite of the user's own may answer for all that stands below a path."""
+    above = (why for path, why in reasons.items() if is_private(leaf) and _below(leaf.dotted, {path}))
+    return reasons.get(leaf.dotted) or next(above, otherwise)
 
 
 def _not_verified(leaves: Iterable[Leaf], verified: set[str]) -> Iterator[Leaf]:

@@ -12,17 +12,16 @@ from pydantic import Field
 
 from readygate.conditions import Bound
 from readygate.errors import InventoryError, Mistake, Problem
+from readygate.excuses import ATTESTATION, CLOCKS_APART, Attestation
 from readygate.expectation import Expectation
 from readygate.kinds import DURATION
 from readygate.listed import Moment, Said, add_entry, read_entries
 from readygate.results import Result
+from readygate.signatures import Signature
 from readygate.spec import Setting
-from readygate.verdict import ATTESTATION, Attestation
 
 FILE = "attestations.yml"
 FOLDER = "attestations"
-
-_CLOCKS_APART = timedelta(minutes=5)
 
 
 class AttestationEntry(Setting):
@@ -43,6 +42,11 @@ class Word:
     at: datetime
     evidence: str
     place: str
+    signature: Signature | None = None
+
+    @property
+    def file(self) -> str:
+        return self.place.rpartition(":")[0]
 
 
 def read_attestations(root: Path, now: datetime) -> tuple[Word, ...]:
@@ -52,7 +56,7 @@ def read_attestations(root: Path, now: datetime) -> tuple[Word, ...]:
     for path in (root / FILE, *sorted((root / FOLDER).glob("*.yml"))):
         name = path.relative_to(root).as_posix()
         for entry, position in read_entries(path, name, "attestations", AttestationEntry):
-            if entry.at > now + _CLOCKS_APART:
+            if entry.at > now + CLOCKS_APART:
                 wrong = f"{entry.at:%Y-%m-%d %H:%M} UTC is yet to come"
                 problems.append(Problem(position, "attestations", wrong, "attest what has been done, and when"))
             place = f"{position.file}:{position.line}"
@@ -69,7 +73,7 @@ def holding(words: Iterable[Word], results: Sequence[Result]) -> Iterator[Attest
         warn, fail = ages.get(word.name, (None, None))
         expires = word.at + fail if fail is not None else word.at
         warns = (word.at + warn).date() if warn is not None else None
-        yield Attestation(word.name, word.by, word.evidence, expires.date(), warns, word.place)
+        yield Attestation(word.name, word.by, word.evidence, expires.date(), warns, word.place, word.signature)
 
 
 def attest(root: Path, name: str, *, by: str, at: datetime, evidence: str) -> str:

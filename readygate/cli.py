@@ -19,6 +19,8 @@ from readygate.errors import ExitCode, Mistake, ReadygateError, UsageError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code that design and docs/exit-codes.md promise."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - None where it is closed
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         cut = words.index("--") if "--" in words else len(words)
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.INTERRUPTED)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _internal_error(traceback.format_exc())
         written = error.filename or "the results"
         _complain(f"no space is left to write {written}; make room, or name a folder with --out")
@@ -134,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     until.add_argument("--for", dest="lasting", metavar="TIME", help="how long from today, e.g. 14d")
     waive.add_argument("--approver", default="", help="who agreed")
     waive.add_argument("--ticket", default="", help="where the mending is tracked")
+    waive.add_argument("--env", help="the only environment that it is for (default: every one)")
     waive.add_argument("--covers-errors", action="store_true", help="also excuse that the check could not look")
     _add_inventory_file(waive)
 
@@ -304,6 +307,7 @@ def _waive(arguments: argparse.Namespace) -> int:
         lasting=arguments.lasting,
         approver=arguments.approver,
         ticket=arguments.ticket,
+        environment=arguments.env,
         covers_errors=arguments.covers_errors,
     )
 
@@ -338,10 +342,15 @@ def _complain(text: str) -> None:
 def _internal_error(details: str) -> int:
     from readygate.redaction import REDACTOR
 
-    with tempfile.NamedTemporaryFile("w", prefix="readygate-", suffix=".log", delete=False) as log:
-        log.write(REDACTOR.redact(f"readygate {__version__}, Python {sys.version}\n\n{details}"))
+    whole = REDACTOR.redact(f"readygate {__version__}, Python {sys.version}\n\n{details}")
     last = details.strip().splitlines()[-1]
-    _complain(f"readygate: internal error, a bug of ours: {last}\nthe details are in {log.name}; please report it")
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="readygate-", suffix=".log", delete=False) as log:
+            log.write(whole)
+        where = f"the details are in {log.name}"
+    except OSError:
+        where = whole
+    _complain(f"readygate: internal error, a bug of ours: {last}\n{where}; please report it")
     return ExitCode.INTERNAL
 
 

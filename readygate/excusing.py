@@ -21,6 +21,7 @@ def write_waiver(
     lasting: str | None,
     approver: str,
     ticket: str,
+    environment: str | None,
     covers_errors: bool,
 ) -> int:
     """Add a waiver from today on; exactly one of `expires` (a day) and `lasting` (such as 14d) says until when."""
@@ -38,6 +39,7 @@ def write_waiver(
         expires=last,
         approver=approver,
         ticket=ticket,
+        environment=environment or "",
         covers_errors=covers_errors,
     )
     print(f"added to {inventory.parent / waivers.FILE}:\n{added}", end="")  # noqa: T201

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from readygate.attestations import Word, holding, read_attestations
-from readygate.history import History
+from readygate.excuses import Finding, Waiver
+from readygate.history import FOLDER, History
 from readygate.profile import Profile
 from readygate.results import Run
-from readygate.verdict import Verdict, Waiver, decide
+from readygate.signatures import signature_of
+from readygate.verdict import Verdict, decide
 from readygate.waivers import read_waivers
+
+_BRING_BACK = "bring it back from where the history is kept; until then each failure counts as new"
+_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +31,29 @@ class Grounds:
     @classmethod
     def of(cls, root: Path, profile: Profile, now: datetime) -> Grounds:
         """As they stand in the inventory's folder. Raises InventoryError with the mistakes in them."""
-        return cls(profile, read_waivers(root), read_attestations(root, now), History(root))
+        waivers, words = read_waivers(root), read_attestations(root, now)
+        if profile.signed is not None:
+            names = {each.file for each in waivers} | {each.file for each in words}
+            signatures = {name: signature_of(root / name, profile.signed, root) for name in names}
+            waivers = tuple(replace(each, signature=signatures[each.file]) for each in waivers)
+            words = tuple(replace(each, signature=signatures[each.file]) for each in words)
+        return cls(profile, waivers, words, History(root))
 
     def previous(self, run: Run) -> Run | None:
         """The last green run of the same question."""
         return self.history.last_green(run)
 
     def judge(self, run: Run, now: datetime) -> Verdict:
-        return decide(
+        """Where the history is not whole, no failure counts as known from it."""
+        previous = self.previous(run)
+        wounds = list(self.history.wounds(previous)) if previous else []
+        verdict = decide(
             run,
             self.profile,
             now=now,
             waivers=self.waivers,
             attestations=tuple(holding(self.words, run.results)),
-            previous=self.previous(run),
+            previous=None if wounds else previous,
         )
+        findings = (Finding(f"The kept run {each} {why}", _BRING_BACK, str(FOLDER)) for each, why in wounds[:_MOST])
+        return replace(verdict, findings=(*verdict.findings, *findings))

@@ -14,10 +14,12 @@ from typing import Any
 
 from readygate.errors import UsageError
 from readygate.results import Outcome, Result, Run
-from readygate.store import document, load, read_document, write_atomically
+from readygate.store import SEAL, document, is_sealed, load, read_document, write_atomically
 from readygate.verdict import Verdict, Word
 
 FOLDER = Path(".readygate") / "history"
+
+FORGOTTEN = "forgotten.txt"  # the ids that retention has deleted, so that they are not missed
 
 _GREEN = (Word.GO, Word.GO_WITH_WAIVERS)
 _READ_ONLY = 0o444
@@ -25,7 +27,10 @@ _READ_ONLY = 0o444
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One kept run in short; `outcomes` by the identity of each result, as they counted."""
+    """One kept run in short; `outcomes` by the identity of each result, as they counted.
+
+    `follows` is the id and the seal of the one that was kept before it.
+    """
 
     path: Path
     run_id: str
@@ -38,6 +43,8 @@ class Kept:
     word: str
     counts: dict[str, int]
     outcomes: dict[str, str]
+    seal: str
+    follows: tuple[str, str] | None
 
     @property
     def is_green(self) -> bool:
@@ -59,7 +66,8 @@ class History:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{run.run_id}.json"
         beside = path.with_suffix(".new")
-        write_atomically(beside, document(run, verdict))
+        newest = self._newest()
+        write_atomically(beside, document(run, verdict, follows=newest and [newest.run_id, newest.seal]))
         beside.chmod(_READ_ONLY)
         try:
             os.link(beside, path)  # unlike a rename, this never replaces what is there
@@ -72,6 +80,31 @@ class History:
         for path in self._paths():
             with suppress(UsageError, KeyError, ValueError):
                 yield _in_short(path)
+
+    def wounds(self, since: Run | None = None) -> Iterator[tuple[str, str]]:
+        """The runs that are missing, or not as they were kept, by id; the newest can go without a trace.
+
+        `since` leaves out what was kept before that one.
+        """
+        paths = [path for path in self._paths() if since is None or path.stem >= since.run_id]
+        whole: dict[str, Kept] = {}
+        for path in paths:
+            try:
+                whole[path.stem] = _in_short(path)
+            except (UsageError, KeyError, ValueError):
+                yield path.stem, "can't be read, or was changed after it was kept"
+        forgotten = self._forgotten()
+        for earlier, seal in dict.fromkeys(each.follows for each in whole.values() if each.follows):
+            if earlier in whole and whole[earlier].seal != seal:
+                yield earlier, "is not the run that was kept under this id"
+            elif earlier not in forgotten and not (self.folder / f"{earlier}.json").exists():
+                yield earlier, "is missing"
+
+    def _newest(self) -> Kept | None:
+        for path in reversed(self._paths()):
+            with suppress(UsageError, KeyError, ValueError):
+                return _in_short(path)
+        return None
 
     def last_green(self, run: Run) -> Run | None:
         """The newest GO before this run with the same profile, environment and `--target`."""
@@ -119,9 +152,17 @@ class History:
             and now - each.started_at > timedelta(seconds=older_than_s)
             and not (green and each.run_id == green.run_id)
         ]
+        if old:
+            ids = self._forgotten() | {each.run_id for each in old}
+            write_atomically(self.folder / FORGOTTEN, "".join(f"{each}\n" for each in sorted(ids)))
         for each in old:
             each.path.unlink(missing_ok=True)
         return len(old)
+
+    def _forgotten(self) -> set[str]:
+        with suppress(OSError):
+            return set((self.folder / FORGOTTEN).read_text(encoding="utf-8").split())
+        return set()
 
     def _paths(self) -> list[Path]:
         """The oldest first; ids tell the second, and within one the file that was written first comes first."""
@@ -205,6 +246,8 @@ def _is_earlier(kept: Kept, run: Run) -> bool:
 
 def _in_short(path: Path) -> Kept:
     data: dict[str, Any] = read_document(path)
+    if not is_sealed(data) or data["run_id"] != path.stem:
+        raise ValueError
     subject, verdict = data["subject"], data["verdict"] or {}
     excused = verdict.get("excused", {})
     identities = {f"{each['check']} @ {each['target']}": each["outcome"] for each in data["results"]}
@@ -220,6 +263,8 @@ def _in_short(path: Path) -> Kept:
         word=verdict.get("word", ""),
         counts=verdict.get("coverage", {}),
         outcomes={**identities, **excused},
+        seal=data[SEAL],
+        follows=tuple(data["follows"]) if data.get("follows") else None,
     )
 
 

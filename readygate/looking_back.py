@@ -25,6 +25,8 @@ def print_history(root: Path, profile: str | None, environment: str | None, *, a
     ]
     _say(as_json(runs) if as_data else "\n".join(_table(runs)))
     if not as_data:
+        for run_id, why in History(root).wounds():
+            _say(f"{run_id} {why}")
         for identity, count in flapping(runs).items():
             _say(f"flapping: {identity} changed {count} times")
         if (usual := usual_time_to_mend(runs)) is not None:

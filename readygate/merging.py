@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from readygate.accounting import ANOTHER_SHARD
 from readygate.errors import UsageError
+from readygate.excuses import CLOCKS_APART
 from readygate.results import Outcome, Result, Run, State
 from readygate.spec import Leaf, Path
 from readygate.store import merge
@@ -71,6 +72,7 @@ def merged(runs: Sequence[Run], *, oldest_s: float, now: datetime) -> Run:
         started_at=min(each.started_at for each in usable or [newest]),
         finished_at=max(each.finished_at for each in usable or [newest]),
         results=_joined(usable or [replace(newest, results=())]),
+        not_asked=tuple(dict.fromkeys(each for run in runs for each in run.not_asked)),
         problems=tuple(problems),
         shard="",
     )
@@ -95,13 +97,15 @@ def _latest_of_each_shard(runs: Sequence[Run]) -> Iterator[Run]:
 
 
 def _wrong_with(run: Run, newest: Run, oldest_s: float, now: datetime) -> str:
-    age_s = (now - datetime.fromisoformat(run.started_at)).total_seconds()
+    age = now - datetime.fromisoformat(run.started_at)
     if run.inventory_digest != newest.inventory_digest:
         return f"it is of another inventory ({run.inventory_digest[:12]}, not {newest.inventory_digest[:12]})"
     for name in ("version", "commit", "images", "pointed"):
         if getattr(run.subject, name) != getattr(newest.subject, name):
             return f"it is of another {_CALLED.get(name, name)}"
-    if timedelta(seconds=age_s) > timedelta(seconds=oldest_s):
+    if age < -CLOCKS_APART:
+        return f"it is dated {run.started_at}, which is yet to come"
+    if age > timedelta(seconds=oldest_s):
         return f"it is older than the {show_duration(oldest_s)} that the profile allows"
     return ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from typing import Any
 
 from readygate.errors import Mistake
@@ -17,6 +19,8 @@ from readygate.verdict import Verdict, Word
 
 _MOST_REASONS = 5
 _LONGEST = 200
+_LIMIT_S = 60  # for one notice
+_FORK = get_context("fork")
 
 _LEVELS = {Word.GO: "success", Word.GO_WITH_WAIVERS: "warning", Word.NO_GO: "failure", Word.INCOMPLETE: "warning"}
 
@@ -58,11 +62,23 @@ def _sent(notice: Notice, run: Run, verdict: Verdict) -> tuple[bool, str]:
     if not sender.add(url):
         return False, "Apprise does not know such a URL"
     title, body = message(run, verdict)
+    said: SimpleQueue[tuple[bool, str]] = _FORK.SimpleQueue()
+    sending = _FORK.Process(target=_send, args=(sender, title, body, _LEVELS[verdict.word], said), daemon=True)
+    sending.start()
+    sending.join(_LIMIT_S)
+    if sending.is_alive():
+        sending.kill()
+        return False, f"no answer from there in {_LIMIT_S}s"
+    return said.get() if not said.empty() else (False, "sending it ended in a crash")
+
+
+def _send(sender: Any, title: str, body: str, level: str, said: SimpleQueue[tuple[bool, str]]) -> None:
+    """In a process of its own, since a messenger that hangs can't be ended otherwise."""
     try:
-        delivered = sender.notify(title=title, body=body, notify_type=_LEVELS[verdict.word])
+        delivered = sender.notify(title=title, body=body, notify_type=level)
+        said.put((True, "delivered") if delivered else (False, "it was not accepted there"))
     except Exception as error:  # noqa: BLE001 - whatever a messenger does, the verdict stands
-        return False, f"{type(error).__name__}: {error}"
-    return (True, "delivered") if delivered else (False, "it was not accepted there")
+        said.put((False, f"{type(error).__name__}: {error}"))
 
 
 def _gist_of(verdict: Verdict) -> tuple[str, frozenset[str]]:

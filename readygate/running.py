@@ -30,13 +30,13 @@ from readygate.reporting.codequality import render_codequality
 from readygate.reporting.html import render_html
 from readygate.reporting.intoto import render_intoto
 from readygate.reporting.junit import render_junit
-from readygate.reporting.load_page import load_outcomes
+from readygate.reporting.load_page import bring_outcomes, load_outcomes
 from readygate.reporting.markdown import render_markdown
 from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
 from readygate.results import Outcome, Run, State
 from readygate.session import Session
-from readygate.store import Store, write_atomically
+from readygate.store import Store, hold, write_atomically
 from readygate.store import load as load_run
 from readygate.units import show_duration
 from readygate.verdict import Verdict
@@ -85,6 +85,7 @@ def run(
     if wait_s:
         _ready(path, environment, profile)  # here too, so that mistakes end it and secrets are known
         os.environ[HELD_BACK] = "1"
+        hold(out)
     while True:
         judged = _afresh(look) if wait_s else look()
         if judged is None:
@@ -122,6 +123,7 @@ def watch(
     """
     look = partial(_quiet_look, path, environment, profile, out)
     _ready(path, environment, profile)
+    hold(out)
     ends_at, looks, bad = monotonic() + lasting_s, 0, 0
     while True:
         begun = monotonic()
@@ -221,6 +223,7 @@ def redraw(results: Path, root: Path, profile: str | None, language: str) -> int
     grounds = _grounds(root, profile or stored.profile)
     verdict = grounds.judge(stored, datetime.now(UTC))
     out = results if results.is_dir() else results.parent
+    hold(out)
     _write(stored, verdict, grounds, out, root.resolve(), language)
     _print(stored, verdict)
     print(f"report: {_shown(out / 'report.html')}")  # noqa: T201
@@ -237,6 +240,7 @@ def merge(results: Sequence[Path], root: Path, profile: str | None, out: Path) -
     verdict = grounds.judge(run, now)
     store = Store(out.absolute())
     store.begin(run)
+    bring_outcomes(results, out)
     store.finish(run, verdict)
     _print(run, verdict)
     _conclude(Judged(run, verdict, grounds), out.absolute(), root.resolve(), is_kept=True)

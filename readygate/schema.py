@@ -83,4 +83,6 @@ def results_schema() -> dict[str, Any]:
             {"type": "null"},
         ],
     }
+    seal = "SHA-256 over the rest, as sorted JSON without white space; a file that it does not fit is refused."
+    schema["properties"]["sha256"] = {"type": "string", "description": seal}
     return {"$schema": DIALECT, "title": "Readygate results", **schema}

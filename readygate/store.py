@@ -7,10 +7,14 @@ to its end gets what the journal holds, and a state that can't be GO.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from readygate.errors import UsageError
 from readygate.profile import Output
 from readygate.redaction import REDACTOR
-from readygate.results import SCHEMA_VERSION, Outcome, Result, Run
+from readygate.results import SCHEMA_VERSION, Outcome, Result, Run, State
 from readygate.verdict import Verdict
 
 RESULTS = "results.json"
@@ -27,8 +31,13 @@ JOURNAL = "results.journal"
 # What is drawn from a finished run; an unfinished one leaves none of an earlier run's beside its own results.
 OUTPUTS = (*get_args(Output), "afterwards.json")
 
+SEAL = "sha256"  # the key of results.json that says what the rest of it was when it was written
+
 _RUN = TypeAdapter(Run)
 _RESULT = TypeAdapter(Result)
+_RUN_ID = re.compile(r"\w[\w.-]*")  # it becomes the name of a file
+_ONLY_DECIDED = (Outcome.WAIVED, Outcome.ATTESTED)
+_HELD: dict[Path, int] = {}  # by folder; a look in a process of its own shares what the command holds
 
 
 def encode(result: Result) -> dict[str, Any]:
@@ -41,6 +50,23 @@ def decode(data: Any) -> Result:
     return _RESULT.validate_python(data)
 
 
+def hold(folder: Path) -> None:
+    """Keep every other run out of a folder until this process ends, however it ends. Raises UsageError, OSError."""
+    folder = folder.absolute()
+    if folder in _HELD:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        raise UsageError(
+            f"{folder}: another run is writing there; wait for its end, or name another folder"
+        ) from None
+    _HELD[folder] = opened
+
+
 class Store:
     """The folder that a run's results are written to."""
 
@@ -51,12 +77,14 @@ class Store:
     def begin(self, run: Run) -> None:
         """Replace whatever an earlier run left: from now on the file says that nothing is known yet.
 
-        Raises UsageError where the folder can't be written to.
+        Raises UsageError where the folder can't be written to, or another run is at it.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            hold(self.folder)
             for stale in (RESULTS, JOURNAL, *OUTPUTS):
                 (self.folder / stale).unlink(missing_ok=True)
+            for left in self.folder.glob(".*.[0-9]*"):  # by a run that was killed while it wrote
+                left.unlink(missing_ok=True)
             self._write(run, None)
         except OSError as error:
             said = (error.strerror or "unusable").lower()
@@ -74,11 +102,12 @@ class Store:
         return self.folder / RESULTS
 
     def _write(self, run: Run, verdict: Verdict | None) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)  # an interruption may come before the beginning
         write_atomically(self.folder / RESULTS, document(run, verdict, indent=1))
 
 
-def document(run: Run, verdict: Verdict | None, indent: int | None = None) -> str:
-    """A run and what `decide` said of it, as they are stored: redacted JSON.
+def document(run: Run, verdict: Verdict | None, indent: int | None = None, **more: Any) -> str:
+    """A run and what `decide` said of it, as they are stored: redacted JSON, sealed.
 
     The results stand as they were seen; `excused` says by identity which of them counted as waived or attested.
     """
@@ -94,34 +123,69 @@ def document(run: Run, verdict: Verdict | None, indent: int | None = None) -> st
             if each.outcome in (Outcome.WAIVED, Outcome.ATTESTED)
         },
     }
-    return json.dumps(REDACTOR.redact_data(data), ensure_ascii=False, indent=indent)
+    data = REDACTOR.redact_data(data) | more
+    return json.dumps({**data, SEAL: _seal(data)}, ensure_ascii=False, indent=indent)
+
+
+def _seal(data: dict[str, Any]) -> str:
+    """Tells a changed file from a written one; it is no signature, and whoever can count can renew it."""
+    rest = {key: value for key, value in data.items() if key != SEAL}
+    return sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that its reader sees the old text or the new one, also after a power cut."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> Run:
     """A stored run, from a results.json or the folder that holds one.
 
-    Raises UsageError where there is none, or where it is of another schema version.
+    Raises UsageError where there is none, where it is of another schema version, or isn't as a run wrote it.
     """
     file = path / RESULTS if path.is_dir() else path
     data = read_document(file)
-    data.pop("verdict", None)
     try:
         run = _RUN.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{file}: {where}: {first['msg'].lower()}; run `readygate run` again") from None
-    return _with_journal(run, file.with_name(JOURNAL))
+    if wrong := _wrong_with(run) or ("" if is_sealed(data) else "it was changed after it was written"):
+        raise UsageError(f"{file}: {wrong}; run `readygate run` again")
+    return run if run.state is State.FINISHED else _with_journal(run, file.with_name(JOURNAL))
+
+
+def is_sealed(data: dict[str, Any]) -> bool:
+    """Whether what was read is what was written."""
+    return data.get(SEAL) == _seal(data)
+
+
+def _wrong_with(run: Run) -> str:
+    """What no run of ours would have written."""
+    if not _RUN_ID.fullmatch(run.run_id):
+        return f"run_id: {run.run_id[:40]!r} is not the id of a run"
+    for name, stamp in (("started_at", run.started_at), ("finished_at", run.finished_at)):
+        if not (_is_moment(stamp) or (name == "finished_at" and not stamp)):
+            return f"{name}: {stamp[:40]!r} is not a time"
+    decided = next((each for each in run.results if each.outcome in _ONLY_DECIDED), None)
+    return f"{decided.id} is {decided.outcome.value}, which is for the verdict to say" if decided else ""
+
+
+def _is_moment(stamp: str) -> bool:
+    try:
+        return datetime.fromisoformat(stamp).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -148,6 +212,7 @@ def _with_journal(run: Run, journal: Path) -> Run:
             seen.append(decode(json.loads(line)))
         except ValueError:
             break  # the line that was being written when the run was killed
+    seen = [each for each in seen if each.outcome not in _ONLY_DECIDED]
     return replace(run, results=tuple(merge(seen, run.results)))
 
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from readygate.errors import ExitCode
+from readygate.excuses import (
+    CLOCKS_APART,
+    Attestation,
+    Excuse,
+    Finding,
+    Waiver,
+    attested,
+    excused,
+    excuses,
+    idle_waivers,
+    stray_attestations,
+    void,
+)
 from readygate.profile import Profile
 from readygate.results import Outcome, Result, Run, State
 from readygate.spec import Severity
 from readygate.units import show_duration, show_percent
-
-ATTESTATION = "attestation.every"
 
 
 class Word(StrEnum):
@@ -32,78 +43,6 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiver:
-    """A failure that somebody answers for, until the end of a day in UTC. `check` and `target` may be globs.
-
-    `place` is where it is written, as in `waivers.yml:7`.
-    """
-
-    check: str
-    target: str
-    reason: str
-    owner: str
-    expires: date
-    covers_errors: bool = False
-    approver: str = ""
-    ticket: str = ""
-    since: date | None = None
-    place: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.check} @ {self.target}"
-
-    @property
-    def said(self) -> str:
-        """Who answers for it, and why."""
-        by = f"{self.owner}, approved by {self.approver}" if self.approver else self.owner
-        return f"waived by {by} until {self.expires}: {self.reason}" + (f" [{self.ticket}]" if self.ticket else "")
-
-    def concerns(self, result: Result) -> bool:
-        """Whether it names the result, whatever became of that."""
-        return fnmatchcase(result.check, self.check) and fnmatchcase(result.target, self.target)
-
-    def excuses(self, result: Result) -> bool:
-        """Whether it is meant for such a result; for an error of looking only if it says so."""
-        excusable = {Outcome.FAILED, Outcome.ERROR} if self.covers_errors else {Outcome.FAILED}
-        return result.outcome in excusable and self.concerns(result)
-
-    def void(self, today: date, longest_s: float | None) -> str:
-        """Why it excuses nothing on this day; empty where it holds."""
-        if today > self.expires:
-            return f"ran out on {self.expires}"
-        if self.since is not None and today < self.since:
-            return f"begins on {self.since}"
-        if longest_s is not None and (self.expires - (self.since or today)).total_seconds() > longest_s:
-            return f"lasts longer than the {show_duration(longest_s)} that this profile allows"
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Attestation:
-    """A person's word, with evidence, for what no machine can see; `expires` is inclusive of its day in UTC.
-
-    From `warns` on, the day included, a newer one is due.
-    """
-
-    name: str
-    by: str
-    evidence: str
-    expires: date
-    warns: date | None = None
-    place: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about the waivers or attestations that somebody should tidy up; it never changes the word."""
-
-    title: str
-    mend: str
-    place: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
     """One thing that stands between the release and a GO; several checks may share it.
 
@@ -117,14 +56,6 @@ class Reason:
     @property
     def worst(self) -> Result | None:
         return self.results[0] if self.results else None
-
-
-@dataclass(frozen=True, slots=True)
-class Excuse:
-    """A waiver that holds, and the results that it excuses."""
-
-    waiver: Waiver
-    results: tuple[Result, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +106,9 @@ def decide(
     `previous` is the last green run, by which a failure is new or known; without one, each is new.
     """
     today = now.astimezone(UTC).date()
-    longest_s = profile.waivers.longest
-    attested = [_attested(each, attestations, today) for each in run.results]
-    results = tuple(_excused(each, waivers, today, longest_s) for each in attested)
+    voids = {each: void(each, run, today, profile.waivers) for each in waivers}
+    given = [attested(each, attestations, today) for each in run.results]
+    results = tuple(excused(each, voids) for each in given)
 
     known = {each.id for each in previous.results if each.outcome is Outcome.FAILED} if previous else frozenset()
     failed = [each for each in results if each.outcome is Outcome.FAILED]
@@ -187,7 +118,7 @@ def decide(
         if each.severity in profile.blocks_on or (each.severity in profile.blocks_on_new and each.id not in known)
     ]
     unseen = [each for each in results if each.outcome in (Outcome.ERROR, Outcome.NOT_RUN)]
-    gaps = list(_gaps(run, results, profile))
+    gaps = list(_gaps(run, results, profile, now))
     score = list(_score(results, profile))
 
     if blocking or score:
@@ -206,88 +137,9 @@ def decide(
         (*_failures(blocking), *score, *gaps, *_blind_spots(unseen)),
         coverage,
         results,
-        (*_idle_waivers(run, waivers, today, longest_s), *_stray_attestations(run, attestations)),
-        tuple(_excuses(zip(attested, results, strict=True), waivers, today, longest_s)),
+        (*idle_waivers(run, voids), *stray_attestations(run, attestations)),
+        tuple(excuses(zip(given, results, strict=True), voids)),
     )
-
-
-def _attested(result: Result, attestations: Sequence[Attestation], today: date) -> Result:
-    """The newest word that was given counts."""
-    if result.check != ATTESTATION:
-        return result
-    given = [each for each in attestations if each.name == result.target]
-    if not given:
-        message = "nobody has attested it"
-        mend = f"see to it, then `readygate attest {result.target} --by YOU --evidence LINK`"
-        return replace(result, message=message, cause=message, mend=mend)
-    newest = max(given, key=lambda each: each.expires)
-    if today > newest.expires:
-        message = f"the attestation by {newest.by} ran out on {newest.expires}"
-        return replace(result, message=message, cause=message, mend=f"do it again; last time: {newest.evidence}")
-    is_due = newest.warns is not None and today >= newest.warns
-    return replace(
-        result,
-        outcome=Outcome.ATTESTED,
-        actual=f"good until {newest.expires}",
-        message=f"attested by {newest.by}: {newest.evidence}",
-        warning=f"the attestation by {newest.by} runs out on {newest.expires}" if is_due else "",
-        cause="",
-        mend="",
-    )
-
-
-def _excused(result: Result, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Result:
-    meant = [each for each in waivers if each.excuses(result)]
-    if waiver := _holding(meant, today, longest_s):
-        return replace(result, outcome=Outcome.WAIVED, message=f"{waiver.said} ({result.message})")
-    if meant:
-        why = meant[-1].void(today, longest_s)
-        return replace(result, message=f"{result.message}; the waiver by {meant[-1].owner} {why}")
-    return result
-
-
-def _holding(meant: Iterable[Waiver], today: date, longest_s: float | None) -> Waiver | None:
-    """The first one that isn't void."""
-    return next((each for each in meant if not each.void(today, longest_s)), None)
-
-
-def _excuses(
-    seen: Iterable[tuple[Result, Result]], waivers: Sequence[Waiver], today: date, longest_s: float | None
-) -> Iterable[Excuse]:
-    """Each waiver that excuses something, in their order; `seen` are the results before and after."""
-    by_waiver: dict[Waiver, list[Result]] = {each: [] for each in waivers}
-    for before, after in seen:
-        if after.outcome is Outcome.WAIVED:
-            waiver = _holding((each for each in waivers if each.excuses(before)), today, longest_s)
-            if waiver:
-                by_waiver[waiver].append(after)
-    for waiver, results in by_waiver.items():
-        if results:
-            yield Excuse(waiver, tuple(results))
-
-
-def _idle_waivers(run: Run, waivers: Sequence[Waiver], today: date, longest_s: float | None) -> Iterable[Finding]:
-    for waiver in waivers:
-        title = f"The waiver {waiver.id} by {waiver.owner}"
-        concerned = [each for each in run.results if waiver.concerns(each)]
-        if why := waiver.void(today, longest_s):
-            yield Finding(f"{title} {why}", "mend what it excuses and delete it, or agree on a new one", waiver.place)
-        elif not concerned:
-            yield Finding(
-                f"{title} matches nothing in this run", "correct its check and target, or delete it", waiver.place
-            )
-        elif all(each.outcome is Outcome.PASSED for each in concerned):
-            yield Finding(f"{title} excuses nothing any more: all is met", "delete it", waiver.place)
-
-
-def _stray_attestations(run: Run, attestations: Sequence[Attestation]) -> Iterable[Finding]:
-    """Misspelt ones; a name that is nothing like what is missing may be for another environment."""
-    wanted = {each.target for each in run.results if each.check == ATTESTATION}
-    missing = wanted - {each.name for each in attestations}
-    for name, place in {each.name: each.place for each in attestations if each.name not in wanted}.items():
-        if close := get_close_matches(name, missing, 1):
-            title = f"Nothing in this run asks for the attestation {name}"
-            yield Finding(title, f"did you mean '{close[0]}'?", place)
 
 
 def _score(results: Sequence[Result], profile: Profile) -> Iterable[Reason]:
@@ -299,20 +151,51 @@ def _score(results: Sequence[Result], profile: Profile) -> Iterable[Reason]:
         yield Reason(title, f"mend {len(unmet)} checks that failed or are waived, the worst first", ())
 
 
-def _gaps(run: Run, results: Sequence[Result], profile: Profile) -> Iterable[Reason]:
+def _gaps(run: Run, results: Sequence[Result], profile: Profile, now: datetime) -> Iterable[Reason]:
     """What is missing from the run as a whole."""
+    yield from _out_of_date(run, profile, now)
     if run.state is not State.FINISHED:
         said = "was interrupted" if run.state is State.INTERRUPTED else "did not come to its end"
         yield Reason(f"The run {said}", "Only what was seen until then is known; run it again.", ())
     for problem in run.problems:
         yield Reason(problem, "", ())
+    for left_out in run.not_asked:
+        if left_out.count and not any(_is_within(left_out.check, each.check) for each in profile.leave_out):
+            title = f"{left_out.check} was left out of the run, and {profile.name or 'this profile'} asks for it"
+            yield Reason(title, "run it again with this profile", ())
     if not results:
         yield Reason("Nothing was checked", "The inventory or the selection left no check to run.", ())
     areas = {each.check.partition(".")[0] for each in results}
     for area in profile.requires:
         if area not in areas:
             title = f"No check of {area} was asked for, and {profile.name or 'this profile'} requires some"
-            yield Reason(title, "declare some in the inventory, or take it out of `leave_out`", ())
+            close = get_close_matches(area, areas, 1)
+            hint = f"did you mean '{close[0]}'?" if close else "take it out of `leave_out`"
+            yield Reason(title, f"declare some in the inventory, or correct the profile: {hint}", ())
+
+
+def _out_of_date(run: Run, profile: Profile, now: datetime) -> Iterable[Reason]:
+    """A run says what was so; whether it still is, it can't know for long."""
+    try:
+        begun, ended = (datetime.fromisoformat(each) for each in (run.started_at, run.finished_at or run.started_at))
+        age = now - ended
+    except (ValueError, TypeError):
+        yield Reason("The run does not say when it was", "run it again", ())
+        return
+    if max(begun, ended) > now + CLOCKS_APART:
+        title = f"The run is dated {max(begun, ended):%Y-%m-%d %H:%M} UTC, which is yet to come"
+        yield Reason(title, "set the clocks, then run it again", ())
+    elif age.total_seconds() > profile.valid_for:
+        title = f"What was seen is {show_duration(int(age.total_seconds()))} old"
+        valid = show_duration(profile.valid_for)
+        yield Reason(
+            f"{title}, and {profile.name or 'this profile'} relies on nothing older than {valid}", "run it again", ()
+        )
+
+
+def _is_within(narrow: str, wide: str) -> bool:
+    """Whether one glob of check ids leaves out nothing that the other would not."""
+    return narrow == wide or fnmatchcase(narrow, wide)
 
 
 def _failures(blocking: Sequence[Result]) -> Iterable[Reason]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from readygate.errors import Mistake
+from readygate.excuses import Waiver
 from readygate.listed import Day, Said, add_entry, read_entries
 from readygate.spec import Setting
-from readygate.verdict import Waiver
 
 FILE = "waivers.yml"
 
@@ -30,6 +30,7 @@ class WaiverEntry(Setting):
     ticket: Said | None = Field(None, description="Where the mending is tracked.")
     since: Day | None = Field(None, description="Its first day in UTC, from which its age is counted.")
     expires: Day = Field(description="Its last day in UTC, that day included, as in 2026-03-31.")
+    environment: Said | None = Field(None, description="The only environment that it is for.")
     covers_errors: bool = Field(False, description="Also excuse that the check could not look.")
 
     @model_validator(mode="after")
@@ -57,6 +58,7 @@ def read_waivers(root: Path) -> tuple[Waiver, ...]:
             approver=entry.approver or "",
             ticket=entry.ticket or "",
             since=entry.since,
+            environment=entry.environment or "",
             place=f"{place.file}:{place.line}",
         )
         for entry, place in read_entries(root / FILE, FILE, "waivers", WaiverEntry)
@@ -74,6 +76,7 @@ def waive(
     expires: date,
     approver: str = "",
     ticket: str = "",
+    environment: str = "",
     covers_errors: bool = False,
 ) -> str:
     """Add a waiver to the file beside the inventory; returns the text that was added."""
@@ -86,6 +89,7 @@ def waive(
         "ticket": ticket,
         "since": since.isoformat(),
         "expires": expires.isoformat(),
+        "environment": environment,
         "covers_errors": covers_errors,
     }
     return add_entry(root / FILE, "waivers", WaiverEntry, fields)

@@ -126,6 +126,10 @@
     sought.querySelector("summary, a")?.focus({ preventScroll: true });
   }
   addEventListener("hashchange", follow);
+  addEventListener("click", (event) => {  // once more to where the address is already
+    const link = event.target.closest?.("a[href^='#']");
+    if (link && !link.dataset.e && link.hash === location.hash) follow();
+  });
   if (location.hash) follow();
 
   // Paper shows what is not met in full, unless that would be a book, and the rest in a line each.

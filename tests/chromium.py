@@ -63,6 +63,14 @@ class Chromium:
             raise AssertionError(said["exceptionDetails"]["exception"].get("description", script))
         return said["result"].get("value")
 
+    def until(self, condition: str) -> None:
+        """Wait for what the page does in its own time, such as following a link."""
+        self.ask(
+            "new Promise((done, failed) => { const begun = Date.now(); const look = () => {"
+            f"if ({condition}) done(); else if (Date.now() - begun < 20000) setTimeout(look, 20);"
+            f"else failed(new Error({json.dumps(condition)})); }}; look(); }})"
+        )
+
     def press(self, key: str) -> None:
         """As a person at the keyboard would."""
         text, code = _KEYS[key]

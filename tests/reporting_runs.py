@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from readygate.excuses import Attestation, Waiver
 from readygate.profile import Profile
 from readygate.reporting.html import render_html
 from readygate.results import Evidence, Outcome, Result, Run, SourceFile, State, Subject
 from readygate.spec import Severity
-from readygate.verdict import Attestation, Verdict, Waiver, decide
+from readygate.verdict import Verdict, decide
 
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 TEMPLATES = Path(__file__).parent.parent / "templates"

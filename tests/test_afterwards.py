@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -155,6 +158,7 @@ def test_an_output_that_there_is_not_is_a_mistake_of_the_profile(project: Projec
         "history: {keep: long}",
         "notify: [{to: https://hooks.example/secret}]",
         "blocks_on_new: [terrible]",
+        "waivers: {needs: [blessing]}",
         "on_nogo: echo",
     ],
 )
@@ -163,6 +167,15 @@ def test_a_mistake_in_a_profile_is_named_with_its_line(project: Project, line: s
     ended = project.readygate("run")
     assert ended.code == 2
     assert "release.yml:3" in ended.stderr
+
+
+@pytest.mark.parametrize("severities", ["[major]", "[minor, info]"])
+def test_a_profile_that_would_release_a_failed_blocker_is_refused(project: Project, severities: str) -> None:
+    project.write("reports/release.yml", f"question: May it?\nblocks_on: {severities}\n")
+    ended = project.readygate("run")
+    assert ended.code == 2
+    assert "release.yml:2" in ended.stderr
+    assert "would release what failed as a blocker; write at least [blocker]" in ended.stderr
 
 
 def test_the_shipped_profiles_can_be_used() -> None:
@@ -280,6 +293,24 @@ def test_a_notice_that_is_not_accepted_is_told_and_changes_nothing(
     assert (ended.code, ended.word) == (0, "GO")
     assert deeds(ended)["notify TELL"] == (False, "it was not accepted there")
     assert "notify TELL: FAILED" in ended.stdout
+
+
+@NEEDS_APPRISE
+def test_a_messenger_that_never_ends_its_answer_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("readygate.notifying._LIMIT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.2)
+
+        threading.Thread(target=drip, daemon=True).start()
+        monkeypatch.setenv("TELL", f"json://127.0.0.1:{server.getsockname()[1]}/canary-drip")
+        assert list(notify(*GO, told(), None)) == [("notify TELL", False, "no answer from there in 2s")]
 
 
 @pytest.mark.skipif(find_spec("apprise") is not None, reason="Apprise is installed")

@@ -24,6 +24,8 @@ ROOMS = (
     ("lifecycle", "warden"),
     ("inventory",),
     ("profile",),
+    ("signatures",),
+    ("excuses",),
     ("verdict",),
     ("store",),
     ("accounting",),

@@ -50,6 +50,14 @@ def test_a_word_holds_for_as_long_as_the_inventory_says(
     assert until(tmp_path, at, every) == (expires, warns)
 
 
+def test_an_age_of_less_than_a_day_is_refused(project: Project) -> None:
+    text = (project.folder / "inventory.yml").read_text()
+    project.write("inventory.yml", text.replace("90d", "12h"))
+    ended = project.readygate("lint")
+    assert ended.code == 2
+    assert "'12h' is less than a day; an attestation holds to the end of a day; write 1d or more" in ended.stderr
+
+
 def test_a_word_that_nothing_asks_for_does_not_hold(tmp_path: Path) -> None:
     (only,) = holding(read_attestations(written(tmp_path, "2026-03-01"), NOW), [])
     assert only.expires == date(2026, 3, 1)

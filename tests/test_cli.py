@@ -243,6 +243,35 @@ def test_ctrl_c_keeps_what_was_seen_cleans_up_and_is_never_go(project: Project) 
     assert {each["check"]: each["outcome"] for each in run["results"]}["file.size"] == "passed"
 
 
+def test_a_second_run_into_the_same_folder_is_refused_and_spoils_nothing(project: Project) -> None:
+    serving(project)
+    running = begun(project)
+    second, drawn = project.readygate("run"), project.readygate("report")
+    elsewhere = project.readygate("run", "--out", "elsewhere", "--", "-k", "not slow")
+    running.kill()
+    running.communicate(timeout=20)
+    assert (second.code, drawn.code, elsewhere.code) == (2, 2, 3)
+    said = "another run is writing there; wait for its end, or name another folder"
+    assert said in second.stderr + second.stdout
+    assert said in drawn.stderr
+    drawn = project.readygate("report")  # as soon as it has ended, however that was
+    assert (drawn.code, drawn.run["state"]) == (3, "running")
+
+
+def test_a_full_disk_is_told_as_what_it_is_and_is_no_go(project: Project) -> None:
+    (project.folder / "file").write_text("x")
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 12; exec {sys.executable} -m readygate run"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "no space is left to write" in done.stderr
+    assert "a bug of ours" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["plan", "run", "schema", "lint"])
 def test_a_reader_that_goes_away_is_no_traceback_and_no_go(project: Project, command: str) -> None:
     (project.folder / "file").unlink()

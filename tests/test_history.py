@@ -42,7 +42,7 @@ def run(hours: float, *results: Result, **more: object) -> Run:
 def kept(tmp_path: Path, *runs: Run) -> History:
     history = History(tmp_path)
     for each in runs:
-        history.keep(each, decide(each, PROFILE, now=FIRST))
+        history.keep(each, decide(each, PROFILE, now=datetime.fromisoformat(each.started_at)))
     return history
 
 
@@ -150,6 +150,46 @@ def test_mending_takes_from_the_first_failure_to_the_next_success(
     assert [each / 3600 for each in times_to_mend(outcomes(tmp_path, letters).runs())] == hours
 
 
+def rewritten(history: History, of: Run, **more: object) -> None:
+    path = history.folder / f"{of.run_id}.json"
+    data = json.loads(path.read_text())
+    path.chmod(0o644)
+    path.write_text(json.dumps({**data, **more}))
+
+
+def test_a_whole_history_has_no_wounds(tmp_path: Path) -> None:
+    assert list(kept(tmp_path, run(0), run(1, BROKEN), run(2)).wounds()) == []
+    assert list(History(tmp_path / "elsewhere").wounds()) == []
+
+
+def test_a_kept_run_that_was_changed_is_found_and_is_no_last_green_one(tmp_path: Path) -> None:
+    history = kept(tmp_path, run(0), run(1))
+    rewritten(history, run(1), profile="release", problems=["none"])
+    assert list(history.wounds()) == [(run(1).run_id, "can't be read, or was changed after it was kept")]
+    assert history.last_green(run(5)).run_id == run(0).run_id  # type: ignore[union-attr]
+
+
+def test_a_kept_run_that_was_replaced_by_another_is_found(tmp_path: Path) -> None:
+    history = kept(tmp_path, run(0), run(1))
+    (history.folder / f"{run(0).run_id}.json").unlink()
+    kept(tmp_path, run(0, BROKEN))
+    assert list(history.wounds()) == [(run(0).run_id, "is not the run that was kept under this id")]
+
+
+def test_a_kept_run_that_is_missing_is_found(tmp_path: Path) -> None:
+    history = kept(tmp_path, run(0), run(1), run(2))
+    (history.folder / f"{run(1).run_id}.json").unlink()
+    assert list(history.wounds()) == [(run(1).run_id, "is missing")]
+    assert list(history.wounds(run(0))) == [(run(1).run_id, "is missing")]
+    assert list(history.wounds(run(2))) == [(run(1).run_id, "is missing")]
+
+
+def test_what_retention_deleted_is_not_missed(tmp_path: Path) -> None:
+    history = kept(tmp_path, run(0, BROKEN), run(1), run(48))
+    assert history.forget(run(48), 24 * 3600.0, FIRST + timedelta(hours=48)) == 1
+    assert list(history.wounds()) == []
+
+
 # With runs of a project.
 
 
@@ -215,3 +255,28 @@ def test_only_what_is_newly_broken_blocks_where_the_profile_says_so(project: Pro
     assert project.readygate("run").word == "GO"
     (project.folder / "secret.env").chmod(0o644)
     assert project.readygate("run").word == "NO-GO"
+
+
+def test_nothing_counts_as_known_from_a_history_that_is_not_whole(project: Project) -> None:
+    project.write("reports/release.yml", "question: May it?\nblocks_on: [blocker]\nblocks_on_new: [major]\n")
+    own = (project.folder / "inventory.yml").read_text()
+    project.write("inventory.yml", f"{own}x-debt: {{old: true}}\n")
+    project.write(
+        "suites/test_debt.py",
+        """\
+        import pytest
+
+        @pytest.mark.check("debt.paid", each="x-debt.old", severity="minor")
+        def test_paid(expected):
+            assert not expected
+        """,
+    )
+    assert project.readygate("run").word == "GO WITH WAIVERS"
+    project.write("reports/release.yml", "question: May it?\nblocks_on: [blocker]\nblocks_on_new: [major, minor]\n")
+    known = project.readygate("run").run["run_id"]
+    assert project.readygate("run").word == "GO WITH WAIVERS"
+    (project.folder / ".readygate" / "history" / f"{known}.json").unlink()
+    ended = project.readygate("run")
+    assert ended.word == "NO-GO"
+    assert f"{known} is missing" in " ".join(ended.stdout.split())
+    assert f"{known} is missing" in project.readygate("history").stdout

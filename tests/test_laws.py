@@ -50,6 +50,14 @@ PAYMENTS = """\
 # 1. Never fail open.
 
 
+def test_what_an_interrupted_run_did_not_reach_is_told_as_that(project: Project) -> None:
+    own_suite(project, PAYMENTS.replace("assert", "raise KeyboardInterrupt; assert"))
+    ended = project.readygate("run")
+    assert ended.code == 130
+    (unseen,) = [each for each in ended.run["results"] if each["path"].startswith("x-payments")]
+    assert (unseen["outcome"], unseen["mend"]) == ("not_run", "run it again to the end")
+
+
 def test_what_is_met_is_go(project: Project) -> None:
     ended = project.readygate("run")
     assert (ended.code, ended.word) == (0, "GO")

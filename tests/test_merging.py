@@ -13,7 +13,7 @@ import pytest
 from readygate.accounting import ANOTHER_SHARD
 from readygate.errors import Position, UsageError
 from readygate.merging import Shard, merged
-from readygate.results import Outcome, Result, Run, State, Subject
+from readygate.results import NotAsked, Outcome, Result, Run, State, Subject
 from readygate.spec import Leaf
 from tests.projects import Project
 
@@ -103,6 +103,21 @@ def test_what_one_network_left_out_and_the_other_saw_is_seen() -> None:
     outside = shard(1, shard="", results=(Result("a", "api", Outcome.PASSED),))
     assert outcomes(together(inside, outside)) == {"a": "passed"}
     assert outcomes(together(inside, inside)) == {"a": "not_run"}
+
+
+def test_a_shard_from_the_future_does_not_count() -> None:
+    whole = together(shard(1), shard(2, minutes_ago=-60), shard(3))
+    assert any(each.startswith("shard 2/3 can't be used: it is dated") for each in whole.problems)
+
+
+def test_a_shard_that_is_given_twice_counts_once() -> None:
+    once = together(shard(1), shard(2), shard(3))
+    assert together(shard(1), shard(2), shard(3), shard(2)).results == once.results
+
+
+def test_what_any_shard_left_out_is_left_out_of_the_whole() -> None:
+    odd = shard(2, not_asked=(NotAsked("load.*", "later", 2),))
+    assert together(shard(1), odd, shard(3)).not_asked == odd.not_asked
 
 
 def test_when_every_shard_is_stale_nothing_is_verified() -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from readygate.excuses import Finding
 from readygate.reporting.annotations import render_annotations
 from readygate.reporting.badge import render_badge
 from readygate.reporting.codequality import render_codequality
@@ -19,7 +20,7 @@ from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.reading import kind
 from readygate.reporting.terminal import render_terminal
 from readygate.results import Outcome, Run, Subject
-from readygate.verdict import Finding, Verdict, Word
+from readygate.verdict import Verdict, Word
 from tests.reporting_runs import ALL, GO, INCOMPLETE, INTERRUPTED, NO_GO, WAIVED, hostile
 
 NAMES = sorted(ALL)

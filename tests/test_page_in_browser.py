@@ -115,12 +115,13 @@ def test_the_keyboard_alone_searches_opens_and_takes_back(tab: Chromium) -> None
 def test_tab_begins_with_the_way_past_the_first_screen(tab: Chromium) -> None:
     tab.press("Tab")
     tab.press("Enter")
-    assert tab.ask("location.hash") == "#checks"
+    tab.until("location.hash === '#checks'")
 
 
 def test_a_reason_opens_its_check(tab: Chromium) -> None:
     tab.click(".reasons .what a")
     opened = "document.querySelector('.area section > details[open]')"
+    tab.until(opened)
     assert tab.ask(f"{opened}.querySelector('span').textContent") == "api"
     assert "not after 2026-05-05" in tab.ask(f"{opened}.innerText")
     tab.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -131,8 +132,17 @@ def test_a_reason_opens_its_check(tab: Chromium) -> None:
 def test_a_link_to_a_check_opens_it_whatever_is_filtered(tab: Chromium) -> None:
     tab.click("[data-kind=failed]")
     tab.ask(f"location.hash = {ROWS}.find(row => row.textContent.includes('www')).id")
-    tab.ask(SETTLED)
+    tab.until("document.querySelector('.area section > details[open]')")
     assert "www" in tab.ask(SEEN)
+
+
+def test_a_reason_opens_its_check_again_after_it_was_closed(tab: Chromium) -> None:
+    opened = "document.querySelector('.area section > details[open]')"
+    tab.click(".reasons .what a")
+    tab.until(opened)
+    tab.ask(f"{opened}.open = false")
+    tab.click(".reasons .what a")
+    tab.until(opened)
 
 
 def test_the_language_changes_everything_fixed_and_nothing_else(tab: Chromium) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from readygate.excuses import Waiver
 from readygate.load.outcome import Outcome as Outcomes
 from readygate.reporting.messages import LANGUAGES, words
 from readygate.results import Evidence, NotAsked, Outcome
 from readygate.spec import Severity
-from readygate.verdict import Waiver
 from tests.reporting_runs import (
     ALL,
     CERTIFICATE,
@@ -372,6 +372,15 @@ def test_ten_thousand_results_stay_below_five_megabytes(fails):
     assert len(text.encode()) < 5_000_000
     assert len(re.findall(r"<details id=r\d+ ", text)) == 10_000
     assert case[1].results[0].why.strip() in text
+
+
+def test_ten_thousand_failures_that_are_each_mended_in_their_own_way_stay_below_it_too():
+    failed, _ = many(10_000, all_failed=True)
+    own = (replace(each, mend=f"On {each.target}: find what grew, archive it, " * 2) for each in failed.results)
+    text = page(judged(replace(failed, results=tuple(own))))
+    assert len(text.encode()) < 5_000_000
+    assert "what differs from it for some is in results.json" in text
+    assert text.count("find what grew") > 1_000
 
 
 def test_the_same_run_gives_the_same_page():

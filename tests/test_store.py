@@ -187,6 +187,56 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path, text: str, said: str
     assert said in str(refused.value)
 
 
+def changed(store: Store, **more: object) -> str:
+    """What is said of a finished run whose file somebody has changed."""
+    finished(store)
+    path = store.folder / RESULTS
+    data = json.loads(path.read_text()) | more
+    path.write_text(json.dumps(data))
+    with pytest.raises(UsageError) as refused:
+        load(path)
+    return str(refused.value)
+
+
+def test_a_file_that_was_changed_after_it_was_written_is_refused(store: Store) -> None:
+    failed = [{**encode(each), "outcome": "passed", "message": "mended by hand"} for each in PASSED]
+    assert "it was changed after it was written" in changed(store, results=failed)
+    assert "it was changed after it was written" in changed(store, state="finished", profile="launch")
+    assert "it was changed after it was written" in changed(store, sha256="")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"run_id": "../../etc/cron.d/x"}, "run_id: '../../etc/cron.d/x' is not the id of a run"),
+        ({"started_at": "yesterday"}, "started_at: 'yesterday' is not a time"),
+        ({"finished_at": "2026-03-02T12:00:00"}, "finished_at: '2026-03-02T12:00:00' is not a time"),
+        ({"results": [{**encode(PASSED[0]), "outcome": "waived"}]}, "is waived, which is for the verdict to say"),
+        ({"results": [{**encode(PASSED[0]), "outcome": "attested"}]}, "is attested, which is for the verdict to say"),
+    ],
+)
+def test_what_no_run_would_have_written_is_refused(store: Store, more: dict[str, object], said: str) -> None:
+    assert said in changed(store, **more)
+
+
+def test_a_journal_can_not_say_what_is_for_the_verdict_to_say(store: Store) -> None:
+    store.begin(run(State.RUNNING, PLANNED))
+    store.append(encode(PASSED[0]) | {"outcome": "waived"})
+    assert load(store.folder).results == PLANNED
+
+
+def test_a_finished_run_takes_nothing_from_a_journal(store: Store) -> None:
+    earlier = finished(store)
+    store.append(encode(replace(PASSED[0], outcome=Outcome.FAILED)))
+    assert load(store.folder) == earlier
+
+
+def test_an_interruption_before_the_beginning_can_still_be_written_down(store: Store) -> None:
+    early = run(State.INTERRUPTED, PLANNED)
+    store.finish(early, verdict(early))
+    assert load(store.folder) == early
+
+
 def test_a_folder_that_can_not_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="can't be written to"):

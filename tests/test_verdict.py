@@ -7,10 +7,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from readygate.profile import Profile, WaiverRules
-from readygate.results import Outcome, Result, Run, State, Subject
+from readygate.excuses import ATTESTATION, Attestation, Waiver
+from readygate.profile import LeftOut, Profile, WaiverRules
+from readygate.results import NotAsked, Outcome, Result, Run, State, Subject
+from readygate.signatures import Signature
 from readygate.spec import Severity
-from readygate.verdict import ATTESTATION, Attestation, Verdict, Waiver, Word, decide
+from readygate.verdict import Verdict, Word, decide
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -50,6 +52,8 @@ YESTERDAY, TOMORROW = TODAY - timedelta(1), TODAY + timedelta(1)
 NO_WAIVER_OVER_30_DAYS = PROFILE.model_copy(update={"waivers": WaiverRules.model_validate({"longest": "30d"})})
 RATCHET = PROFILE.model_copy(update={"blocks_on_new": (Severity.MINOR,)})
 NEEDS_BACKUPS = PROFILE.model_copy(update={"requires": ("backup",)})
+APPROVED = PROFILE.model_copy(update={"waivers": WaiverRules(needs=("approver", "ticket"))})
+UNSIGNED = Signature(wrong="nobody signed it")
 NINE_OF_TEN = PROFILE.model_copy(update={"minimum_met": 90.0})
 
 
@@ -157,6 +161,29 @@ TABLE = [
     ((FAILED,), {"profile": RATCHET, "previous": run(FAILED)}, Word.NO_GO),
     ((NOT_RUN,), {"profile": RATCHET, "previous": run(PASSED)}, Word.INCOMPLETE),
     ((MINOR,), {"previous": run(PASSED)}, Word.GO_WITH_WAIVERS),
+    # A waiver that is meant for all that there is, or for another environment, is none.
+    ((FAILED, HTTP_FAILED), {"waivers": [waiver(check="*", target="a*")]}, Word.NO_GO),
+    ((FAILED, HTTP_FAILED), {"waivers": [waiver(check="*[pt]*", target="*")]}, Word.NO_GO),
+    ((FAILED, result(check="http.status", target="b")), {"waivers": [waiver(check="*t*")]}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"waivers": [waiver(environment="staging")]}, Word.NO_GO),
+    # What the profile wants of each waiver.
+    ((FAILED,), {"waivers": [waiver()], "profile": APPROVED}, Word.NO_GO),
+    ((FAILED,), {"waivers": [waiver(approver="bo")], "profile": APPROVED}, Word.NO_GO),
+    ((FAILED,), {"waivers": [waiver(approver="bo", ticket="OPS-7")], "profile": APPROVED}, Word.GO_WITH_WAIVERS),
+    ((FAILED,), {"waivers": [waiver(approver=" Ana", ticket="OPS-7")], "profile": APPROVED}, Word.NO_GO),
+    # Words that have to be signed.
+    ((FAILED,), {"waivers": [waiver(signature=UNSIGNED)]}, Word.NO_GO),
+    ((REHEARSAL,), {"attestations": [replace(word_given(), signature=UNSIGNED)]}, Word.INCOMPLETE),
+    (
+        (REHEARSAL,),
+        {"attestations": [word_given(), replace(word_given(TOMORROW), signature=UNSIGNED)]},
+        Word.GO,
+    ),
+    (
+        (REHEARSAL,),
+        {"attestations": [word_given(YESTERDAY), replace(word_given(), signature=UNSIGNED)]},
+        Word.INCOMPLETE,
+    ),
 ]
 
 
@@ -204,6 +231,11 @@ def test_a_waiver_says_who_answers_for_it() -> None:
         (FAILED, {"waivers": [waiver(YESTERDAY)]}, "ran out on 2026-03-01"),
         (PASSED, {"waivers": [waiver(check="tsl.*")]}, "matches nothing in this run"),
         (REHEARSAL, {"attestations": [word_given(name="rolback-rehearsed")]}, "attestation rolback-rehearsed"),
+        (
+            REHEARSAL,
+            {"waivers": [waiver(check="attestation.*", target="*")]},
+            "what a person attests can't be waived",
+        ),
     ],
 )
 def test_what_should_be_tidied_up_is_a_finding(seen: Result, given: dict[str, object], said: str) -> None:
@@ -215,6 +247,40 @@ def test_what_should_be_tidied_up_is_a_finding(seen: Result, given: dict[str, ob
 @pytest.mark.parametrize("seen", [FAILED, ERROR, NOT_RUN])
 def test_a_waiver_that_is_or_may_be_needed_is_no_finding(seen: Result) -> None:
     assert not judged_with(seen, waivers=[waiver()]).findings
+
+
+def test_a_waiver_for_another_environment_is_no_finding() -> None:
+    assert not judged_with(PASSED, waivers=[waiver(YESTERDAY, environment="staging")]).findings
+
+
+def test_what_was_seen_too_long_ago_is_proof_no_more() -> None:
+    old = replace(run(PASSED), finished_at="2026-03-01T11:59:00Z", started_at="2026-03-01T11:00:00Z")
+    verdict = decide(old, PROFILE, now=NOW)
+    assert verdict.word is Word.INCOMPLETE
+    assert verdict.reasons[0].title == "What was seen is 24h1m old, and release relies on nothing older than 1d"
+    assert decide(replace(old, finished_at="2026-03-01T12:00:00Z"), PROFILE, now=NOW).word is Word.GO
+
+
+@pytest.mark.parametrize("stamp", ["2026-03-02T12:06:00Z", "2999-01-01T00:00:00Z", "lately", "2026-03-02T12:00:00"])
+def test_a_run_from_the_future_or_without_a_date_is_never_go(stamp: str) -> None:
+    assert decide(replace(run(PASSED), started_at=stamp), PROFILE, now=NOW).word is Word.INCOMPLETE
+    assert decide(replace(run(PASSED), finished_at=stamp), PROFILE, now=NOW).word is Word.INCOMPLETE
+    assert decide(replace(run(FAILED), started_at=stamp), PROFILE, now=NOW).word is Word.NO_GO
+
+
+def test_a_profile_that_asks_for_more_than_the_run_did_is_not_answered_by_it() -> None:
+    nightly = PROFILE.model_copy(update={"leave_out": (LeftOut(check="load.*", reason="at night"),)})
+    narrow = replace(run(PASSED), not_asked=(NotAsked("load.*", "at night", 3), NotAsked("drill.*", "none", 0)))
+    assert decide(narrow, nightly, now=NOW).word is Word.GO
+    verdict = decide(narrow, PROFILE, now=NOW)
+    assert verdict.word is Word.INCOMPLETE
+    assert verdict.reasons[0].title == "load.* was left out of the run, and release asks for it"
+
+
+def test_an_area_that_there_is_not_is_told_what_it_was_meant_to_be() -> None:
+    misspelt = PROFILE.model_copy(update={"requires": ("backups",)})
+    (reason,) = decide(run(PASSED, result(check="backup.rpo")), misspelt, now=NOW).reasons
+    assert "did you mean 'backup'?" in reason.detail
 
 
 def test_an_attestation_for_another_environment_is_no_finding() -> None:

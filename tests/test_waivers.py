@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from readygate.errors import InventoryError, UsageError
-from readygate.verdict import Waiver
+from readygate.excuses import Waiver
 from readygate.waivers import read_waivers, waive
 from tests.projects import Project
 
@@ -24,6 +24,7 @@ waivers:
     ticket: OPS-7
     since: 2026-03-01
     expires: 2026-03-14
+    environment: production
     covers_errors: true
 """
 
@@ -51,6 +52,7 @@ def test_everything_that_can_be_written_is_read(tmp_path: Path) -> None:
             approver="bo",
             ticket="OPS-7",
             since=date(2026, 3, 1),
+            environment="production",
             place="waivers.yml:3",
         ),
     )
@@ -177,6 +179,19 @@ def test_a_waived_failure_is_a_go_with_waivers_until_it_is_taken_back(broken: Pr
     assert broken.readygate("report").code == 0
     (broken.folder / "waivers.yml").unlink()
     assert broken.readygate("report").code == 1
+
+
+def test_a_waiver_may_be_for_one_environment_only(broken: Project) -> None:
+    text = (broken.folder / "inventory.yml").read_text()
+    broken.write(
+        "inventory.yml",
+        f"{text}environments: {{staging: {{release: {{version: a}}}}, production: {{release: {{version: b}}}}}}\n",
+    )
+    assert broken.readygate(*WAIVE, "--for", "14d", "--env", "staging").code == 0
+    assert broken.readygate("run", "--env", "staging").word == "GO WITH WAIVERS"
+    ended = broken.readygate("run", "--env", "production")
+    assert ended.word == "NO-GO"
+    assert "the waiver by ana is for staging" in " ".join(ended.stdout.split())
 
 
 def test_waive_writes_nothing_where_there_is_no_inventory(tmp_path: Path) -> None:

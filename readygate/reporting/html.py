@@ -35,6 +35,7 @@ _ONE_ANSWER = 2_000  # characters of evidence
 _ALL_ANSWERS = 500_000  # on a page
 _PAGE = 4_700_000  # without what frames it, so that it can still be sent by mail
 _ROW = 330  # of a page's characters, besides its own texts: its tags, and its line of the inventory
+_TERM = 60  # the tags of one thing more that a row says
 
 
 def render_html(
@@ -62,6 +63,8 @@ def render_html(
     areas = tuple(_areas(verdict.results))
     numbers = entries(verdict)
     reasons = reading.joined(verdict.reasons)
+    room = _PAGE - _length(verdict.results)
+    mends = dict(_own_mends(areas, room))
     page = _templates(template_dirs, said[language]).get_template("report.html.j2")
     return page.render(
         run=run,
@@ -69,8 +72,7 @@ def render_html(
         question=question,
         language=language,
         words=said,
-        # Not random, so that the same run gives the same page; and what the page shows can't know it.
-        nonce=sha256(repr((run, verdict.sentence)).encode("utf-8", "surrogatepass")).hexdigest()[:32],
+        nonce=_nonce(run, verdict),
         now=now,
         valid_until=valid_until,
         previous=previous,
@@ -89,11 +91,19 @@ def render_html(
         areas=areas,
         matrices=tuple(matrices(verdict, numbers, {each.name: number for number, each in enumerate(areas)})),
         entries={each.id: numbers[entry(each)] for each in verdict.results},
-        evidence=_evidence(verdict.results),
+        mends=mends,
+        evidence=_evidence(verdict.results, room - sum(_TERM + len(each) for each in mends.values())),
         anchors=anchors,
         lines=line_anchors(run),
         files=tuple(annotated(run, verdict, anchors)),
     )
+
+
+def _nonce(run: Run, verdict: Verdict) -> str:
+    """Not random, so that the same run gives the same page; and what the page shows can't have known it."""
+    took = [(each.id, each.actual, each.duration_s) for each in run.results]
+    whole = repr((run.run_id, run.started_at, run.finished_at, verdict.sentence, took))
+    return sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,10 @@ class Promise:
     why: str
     mend: str
     results: tuple[Result, ...]
+
+    def has_more(self, mends: Mapping[str, str]) -> bool:
+        """Whether some of its results are mended in a way that the page has no room for."""
+        return any(each.mend != self.mend and each.id not in mends for each in self.results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +152,18 @@ def _areas(results: Sequence[Result]) -> Iterator[AreaOfChecks]:
         yield AreaOfChecks(name, promises, Counter(reading.kind(each) for group in checks.values() for each in group))
 
 
-def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
+def _own_mends(areas: Sequence[AreaOfChecks], room: int) -> Iterator[tuple[str, str]]:
+    """How to mend a result, by identity, where that isn't as its promise says: the worst, while there is room."""
+    for promise in (each for area in areas for each in area.promises):
+        for result in promise.results:
+            if result.mend != promise.mend and room >= _TERM + len(result.mend):
+                room -= _TERM + len(result.mend)
+                yield result.id, result.mend
+
+
+def _evidence(results: Sequence[Result], room: int) -> dict[str, tuple[Answer, ...]]:
     """What the unmet results have to show, then what the met ones have, while there is room."""
-    room = min(_ALL_ANSWERS, _PAGE - _length(results))
+    room = min(_ALL_ANSWERS, room)
     shown: dict[str, tuple[Answer, ...]] = {}
     for result in sorted(results, key=reading.badness):
         answers = []
@@ -154,11 +177,9 @@ def _evidence(results: Sequence[Result]) -> dict[str, tuple[Answer, ...]]:
 
 
 def _length(results: Sequence[Result]) -> int:
-    """About how many characters they take on the page without their evidence."""
-    promised = {each.check: each.mend for each in reversed(results)}
-    own_mends = sum(len(each.mend) for each in results if each.mend != promised[each.check])
+    """About how many characters they take on the page without their evidence and their own mends."""
     texts = sum(len(each.target + each.expected + each.actual + reading.unsaid(each)) for each in results)
-    return _ROW * len(results) + texts + own_mends
+    return _ROW * len(results) + texts
 
 
 def _templates(template_dirs: Sequence[Path], said: Mapping[str, str]) -> Environment:

@@ -15,6 +15,7 @@ from readygate.load.outcome import Outcome
 from readygate.load.trust import saturation
 from readygate.reporting.load_charts import distribution_chart, errors_chart, latency_chart, rate_chart, users_chart
 from readygate.results import Result, Run
+from readygate.store import write_atomically
 from readygate.units import parse_duration
 
 FOLDER = "load"
@@ -45,6 +46,15 @@ def load_outcomes(run: Run, out: Path) -> tuple[Outcome, ...]:
             if outcome.seconds and datetime.fromisoformat(outcome.started_at) >= begun:
                 found.append(outcome)
     return tuple(found)
+
+
+def bring_outcomes(results: Sequence[Path], out: Path) -> None:
+    """Bring what the plans of several runs have left into the folder of the run that they make together."""
+    for each in results:
+        for path in ((each if each.is_dir() else each.parent) / FOLDER).glob("*.json"):
+            (out / FOLDER).mkdir(exist_ok=True)
+            with suppress(OSError):  # one that can't be read, or is there already
+                write_atomically(out / FOLDER / path.name, path.read_text(encoding="utf-8"))
 
 
 def load_charts(results: Sequence[Result], outcomes: Sequence[Outcome]) -> Iterator[LoadCharts]:

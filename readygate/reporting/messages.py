@@ -122,6 +122,7 @@ _PAIRS: dict[str, tuple[str, str]] = {
     "evidence": ("evidence", "свидетельство"),
     "attempts": ("attempts", "попыток"),
     "path": ("path", "путь"),
+    "more_mends": ("(what differs from it for some is in results.json)", "(где иначе, сказано в results.json)"),
     "cut": ("cut here; the whole is in results.json", "обрезано; целиком в results.json"),
     "annotated": ("The inventory, line by line", "Инвентарь построчно"),
     "annotated_said": (

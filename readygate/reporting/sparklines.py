@@ -8,9 +8,9 @@ from xml.sax.saxutils import quoteattr
 
 from markupsafe import Markup
 
+from readygate.excuses import ATTESTATION
 from readygate.reporting.reading import headroom, is_met
 from readygate.results import Result, Run
-from readygate.verdict import ATTESTATION
 
 _WIDTH, _HEIGHT, _EDGE = 96, 20, 2
 _FEWEST = 2  # points that make a line

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from readygate.excuses import Finding
 from readygate.reporting.reading import badness, excused, headroom, tightest
 from readygate.reporting.visible import cut, one_line
 from readygate.results import Outcome, Result, Run
-from readygate.verdict import Finding, Reason, Verdict, Word
+from readygate.verdict import Reason, Verdict, Word
 
 _MOST_REASONS = 20
 _MOST_NOTES = 5
