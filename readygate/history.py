@@ -19,7 +19,7 @@ from readygate.verdict import Verdict, Word
 
 FOLDER = Path(".readygate") / "history"
 
-FORGOTTEN = "forgotten.txt"  # the ids that retention has deleted, so that they are not missed
+FORGOTTEN = ".forgotten"  # what an empty file ends in that stands for a run that retention has deleted
 
 _GREEN = (Word.GO, Word.GO_WITH_WAIVERS)
 _READ_ONLY = 0o444
@@ -93,11 +93,10 @@ class History:
                 whole[path.stem] = _in_short(path)
             except (UsageError, KeyError, ValueError):
                 yield path.stem, "can't be read, or was changed after it was kept"
-        forgotten = self._forgotten()
         for earlier, seal in dict.fromkeys(each.follows for each in whole.values() if each.follows):
             if earlier in whole and whole[earlier].seal != seal:
                 yield earlier, "is not the run that was kept under this id"
-            elif earlier not in forgotten and not (self.folder / f"{earlier}.json").exists():
+            elif not any((self.folder / f"{earlier}{ending}").exists() for ending in (".json", FORGOTTEN)):
                 yield earlier, "is missing"
 
     def _newest(self) -> Kept | None:
@@ -152,21 +151,17 @@ class History:
             and now - each.started_at > timedelta(seconds=older_than_s)
             and not (green and each.run_id == green.run_id)
         ]
-        if old:
-            ids = self._forgotten() | {each.run_id for each in old}
-            write_atomically(self.folder / FORGOTTEN, "".join(f"{each}\n" for each in sorted(ids)))
         for each in old:
+            each.path.with_suffix(FORGOTTEN).touch()
             each.path.unlink(missing_ok=True)
         return len(old)
 
-    def _forgotten(self) -> set[str]:
-        with suppress(OSError):
-            return set((self.folder / FORGOTTEN).read_text(encoding="utf-8").split())
-        return set()
-
     def _paths(self) -> list[Path]:
-        """The oldest first; ids tell the second, and within one the file that was written first comes first."""
-        paths = self.folder.glob("*.json")
+        """The oldest first; ids tell the second, and within one the file that was written first comes first.
+
+        What was forgotten stays so, though a bucket may bring it back.
+        """
+        paths = [path for path in self.folder.glob("*.json") if not path.with_suffix(FORGOTTEN).exists()]
         return sorted(paths, key=lambda path: (path.name.partition("-")[0], path.stat().st_mtime_ns))
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -186,8 +191,12 @@ def test_a_kept_run_that_is_missing_is_found(tmp_path: Path) -> None:
 
 def test_what_retention_deleted_is_not_missed(tmp_path: Path) -> None:
     history = kept(tmp_path, run(0, BROKEN), run(1), run(48))
+    (first, *_) = sorted(history.folder.iterdir())
+    bytes_of_first = first.read_bytes()
     assert history.forget(run(48), 24 * 3600.0, FIRST + timedelta(hours=48)) == 1
     assert list(history.wounds()) == []
+    first.write_bytes(bytes_of_first)  # as a bucket does that still has it
+    assert [each.run_id for each in history.runs()] == [run(1).run_id, run(48).run_id]
 
 
 # With runs of a project.
@@ -280,3 +289,68 @@ def test_nothing_counts_as_known_from_a_history_that_is_not_whole(project: Proje
     assert ended.word == "NO-GO"
     assert f"{known} is missing" in " ".join(ended.stdout.split())
     assert f"{known} is missing" in project.readygate("history").stdout
+
+
+# Where docs/history.md keeps it.
+
+
+def commands_of_the_docs(remote: str) -> str:
+    """The documented commands for a `$REMOTE` or a `$BUCKET`."""
+    text = (Path(__file__).parent.parent / "docs" / "history.md").read_text()
+    (found,) = [each for each in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if f"${remote}" in each]
+    return str(found).replace("readygate run", f"{sys.executable} -m readygate run")
+
+
+def job(project: Project, script: str, **environ: str) -> int:
+    """A job of CI: it begins without a history, and with nobody's name in git's configuration."""
+    shutil.rmtree(project.folder / ".readygate", ignore_errors=True)
+    who = {f"GIT_{role}_{what}": "ci@shop.example" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=project.folder,
+        env={**os.environ, **who, **environ},
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not on the PATH")
+def test_a_branch_keeps_the_history_of_jobs_that_begin_with_nothing(project: Project, tmp_path: Path) -> None:
+    bare = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    script = commands_of_the_docs("REMOTE")
+    assert job(project, script, REMOTE=str(bare)) == 0
+    assert job(project, script, REMOTE=str(bare)) == 0
+    # A job that was slower than another one, whose run is in the branch already.
+    slower = script.replace("-m readygate run nightly", f"-m readygate run nightly; {_other_job(bare)}", 1)
+    assert job(project, slower, REMOTE=str(bare)) == 0
+    (project.folder / "secret.env").chmod(0o644)
+    assert job(project, script, REMOTE=str(bare)) == 1
+    assert [each.word for each in History(project.folder).runs()] == ["GO", "GO", "GO", "NO-GO"]
+    assert list(History(project.folder).wounds()) == []
+
+
+def _other_job(bare: Path) -> str:
+    other = f"{bare}.other"
+    commit = f"git -C {other} commit -q --allow-empty -m other"
+    return f"git clone -q -b readygate-history {bare} {other} && {commit} && git -C {other} push -q"
+
+
+@pytest.mark.skipif(shutil.which("rclone") is None, reason="rclone is not on the PATH")
+def test_a_bucket_keeps_the_history_of_jobs_that_begin_with_nothing(project: Project, tmp_path: Path) -> None:
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    script, where = commands_of_the_docs("BUCKET"), {"BUCKET": f":local:{bucket}", "RCLONE_CONFIG": "/dev/null"}
+    assert job(project, script, **where) == 0
+    assert job(project, script, **where) == 0
+    (project.folder / "secret.env").chmod(0o644)
+    assert job(project, script, **where) == 1
+    assert [each.word for each in History(project.folder).runs()] == ["GO", "GO", "NO-GO"]
+    assert list(History(project.folder).wounds()) == []
+    (spoilt, *_) = sorted(bucket.glob("*.json"))
+    spoilt.chmod(0o644)
+    spoilt.write_text("somebody was here")
+    assert job(project, script, **where) == 1
+    assert [name for name, _ in History(project.folder).wounds()] == [spoilt.stem]
