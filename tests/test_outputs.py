@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from xml.etree import ElementTree as ET
@@ -33,6 +35,14 @@ def signed(case: tuple[Run, Verdict]) -> tuple[Run, Verdict]:
     run, verdict = case
     subject = Subject("shop", "production", "1.42.0", COMMIT, (f"registry.example/api@{DIGEST}", "shop:latest"))
     return replace(run, subject=subject), verdict
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("case", [*ALL.values(), hostile()], ids=[*ALL, "hostile"])
+def test_promtool_finds_nothing_in_the_textfile(case: tuple[Run, Verdict]) -> None:
+    text = render_prometheus(*case)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def kinds(verdict: Verdict) -> Counter[str]:

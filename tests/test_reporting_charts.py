@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from readygate.reporting.charts import headroom_chart
-from readygate.reporting.load_page import load_outcomes
+from readygate.reporting.load_page import bring_outcomes, load_outcomes
 from readygate.reporting.sparklines import sparkline, trends
 from tests.reporting_runs import CERTIFICATE, DISK, DRILL, EXPIRED_SOON, HOSTILE, run
 from tests.test_load_outcome import written
@@ -73,6 +73,19 @@ def test_earlier_runs_are_put_in_order_and_a_result_that_was_not_there_has_no_li
 
 def test_a_label_can_not_end_its_attribute():
     assert ET.fromstring(sparkline([0, 1], '"><script>')).get("aria-label") == '"><script>'
+
+
+def test_what_the_shards_have_measured_is_drawn_from_the_whole(tmp_path: Path):
+    for shard, plan in (("part-1", "steady"), ("part-2", "spike")):
+        (tmp_path / shard / "load").mkdir(parents=True)
+        outcome = written(tmp_path / shard / "load", started_at="2026-03-04T09:12:00+00:00")
+        outcome.rename(outcome.with_name(f"{plan}.json"))
+    (tmp_path / "part-3").mkdir()
+    (tmp_path / "whole").mkdir()
+    parts = (tmp_path / "part-1", tmp_path / "part-2" / "results.json", tmp_path / "part-3")
+    bring_outcomes(parts, tmp_path / "whole")
+    begun = replace(run(DISK), started_at="2026-03-04T09:12:00.700Z")
+    assert len(load_outcomes(begun, tmp_path / "whole")) == 2
 
 
 def test_only_what_this_run_has_measured_under_load_is_its_own(tmp_path: Path):

@@ -387,6 +387,27 @@ def test_the_same_run_gives_the_same_page():
     assert page(WAIVED, previous=GO[0]) == page(WAIVED, previous=GO[0])
 
 
+BLOCKS = re.findall(r"{% block (\w+) %}", (TEMPLATES / "report.html.j2").read_text())
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_every_block_can_be_overridden_and_extended(tmp_path: Path, name: str):
+    own = f"{{% block {name} %}}/* own */{{{{ super() }}}}{{% endblock %}}"
+    (tmp_path / "report.html.j2").write_text('{% extends "shipped/report.html.j2" %}' + own)
+    shipped = page(NO_GO, previous=GO[0])
+    assert page(NO_GO, previous=GO[0], template_dirs=(tmp_path, TEMPLATES)).replace("/* own */", "") == shipped
+    (tmp_path / "report.html.j2").write_text(
+        '{% extends "shipped/report.html.j2" %}' + own.replace("{{ super() }}", "")
+    )
+    assert page(NO_GO, previous=GO[0], template_dirs=(tmp_path, TEMPLATES)).count("/* own */") == 1
+
+
+def test_every_block_is_documented():
+    said = (TEMPLATES.parent / "docs" / "outputs.md").read_text()
+    table = said[said.index("## A page of your own") :]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == BLOCKS
+
+
 def test_a_users_template_overrides_one_block_and_keeps_the_rest(tmp_path: Path):
     footer = "{% block footer %}<footer>Acme {{ run.subject.project }}</footer>{% endblock %}"
     (tmp_path / "report.html.j2").write_text('{% extends "shipped/report.html.j2" %}' + footer)
