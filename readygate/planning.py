@@ -14,13 +14,13 @@ import pytest
 from readygate.accounting import NO_SUITE
 from readygate.attestations import FILE
 from readygate.errors import ExitCode, UsageError
+from readygate.excuses import ATTESTATION
 from readygate.grounds import Grounds
 from readygate.inventory import load
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
 from readygate.session import Session
 from readygate.spec import Leaf
-from readygate.verdict import ATTESTATION
 
 _COLUMNS = ("check", "target", "severity", "owner", "line", "verified by")
 
