@@ -67,13 +67,14 @@ def read_attestations(root: Path, now: datetime) -> tuple[Word, ...]:
 
 
 def holding(words: Iterable[Word], results: Sequence[Result]) -> Iterator[Attestation]:
-    """Each word with the day until which it holds, by what the inventory expects of its age."""
+    """Each word with the day, or the moment, until which it holds, by what the inventory expects of its age."""
     ages = {each.target: _ages(each.expected) for each in results if each.check == ATTESTATION}
     for word in words:
         warn, fail = ages.get(word.name, (None, None))
         expires = word.at + fail if fail is not None else word.at
         warns = (word.at + warn).date() if warn is not None else None
-        yield Attestation(word.name, word.by, word.evidence, expires.date(), warns, word.place, word.signature)
+        ends = expires if expires - word.at < timedelta(days=1) else None
+        yield Attestation(word.name, word.by, word.evidence, expires.date(), warns, word.place, word.signature, ends)
 
 
 def attest(root: Path, name: str, *, by: str, at: datetime, evidence: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -81,7 +81,7 @@ class Waiver:
 class Attestation:
     """A person's word, with evidence, for what no machine can see; `expires` is inclusive of its day in UTC.
 
-    From `warns` on, the day included, a newer one is due.
+    From `warns` on, the day included, a newer one is due. `ends` is the moment, where it holds for less than a day.
     """
 
     name: str
@@ -91,6 +91,14 @@ class Attestation:
     warns: date | None = None
     place: str = ""
     signature: Signature | None = None
+    ends: datetime | None = None
+
+    @property
+    def until(self) -> str:
+        return f"{self.ends:%Y-%m-%d %H:%M} UTC" if self.ends else str(self.expires)
+
+    def has_run_out(self, now: datetime) -> bool:
+        return now > self.ends if self.ends else now.astimezone(UTC).date() > self.expires
 
     @property
     def wrong(self) -> str:
@@ -115,7 +123,7 @@ class Excuse:
     results: tuple[Result, ...]
 
 
-def attested(result: Result, attestations: Sequence[Attestation], today: date) -> Result:
+def attested(result: Result, attestations: Sequence[Attestation], now: datetime) -> Result:
     """The newest word that was given counts."""
     if result.check != ATTESTATION:
         return result
@@ -128,17 +136,17 @@ def attested(result: Result, attestations: Sequence[Attestation], today: date) -
     if not signed:
         message = f"the attestation by {given[-1].by} does not count: {given[-1].wrong}"
         return replace(result, message=message, cause=message, mend="have it signed, see docs/verdict.md")
-    newest = max(signed, key=lambda each: each.expires)
-    if today > newest.expires:
-        message = f"the attestation by {newest.by} ran out on {newest.expires}"
+    newest = max(signed, key=lambda each: (each.expires, each.ends))
+    if newest.has_run_out(now):
+        message = f"the attestation by {newest.by} ran out on {newest.until}"
         return replace(result, message=message, cause=message, mend=f"do it again; last time: {newest.evidence}")
-    is_due = newest.warns is not None and today >= newest.warns
+    is_due = newest.warns is not None and now.astimezone(UTC).date() >= newest.warns
     return replace(
         result,
         outcome=Outcome.ATTESTED,
-        actual=f"good until {newest.expires}",
+        actual=f"good until {newest.until}",
         message=f"attested by {newest.by}: {newest.evidence}{_signed(newest.signature)}",
-        warning=f"the attestation by {newest.by} runs out on {newest.expires}" if is_due else "",
+        warning=f"the attestation by {newest.by} runs out on {newest.until}" if is_due else "",
         cause="",
         mend="",
     )

@@ -64,6 +64,8 @@ def hold(folder: Path) -> None:
         raise UsageError(
             f"{folder}: another run is writing there; wait for its end, or name another folder"
         ) from None
+    except OSError:
+        pass  # NFS locks no folders
     _HELD[folder] = opened
 
 
@@ -83,8 +85,8 @@ class Store:
             hold(self.folder)
             for stale in (RESULTS, JOURNAL, *OUTPUTS):
                 (self.folder / stale).unlink(missing_ok=True)
-            for left in self.folder.glob(".*.[0-9]*"):  # by a run that was killed while it wrote
-                left.unlink(missing_ok=True)
+                for left in self.folder.glob(f".{stale}.[0-9]*"):  # by a run that was killed while it wrote
+                    left.unlink(missing_ok=True)
             self._write(run, None)
         except OSError as error:
             said = (error.strerror or "unusable").lower()

@@ -107,7 +107,7 @@ def decide(
     """
     today = now.astimezone(UTC).date()
     voids = {each: void(each, run, today, profile.waivers) for each in waivers}
-    given = [attested(each, attestations, today) for each in run.results]
+    given = [attested(each, attestations, now) for each in run.results]
     results = tuple(excused(each, voids) for each in given)
 
     known = {each.id for each in previous.results if each.outcome is Outcome.FAILED} if previous else frozenset()

@@ -50,12 +50,11 @@ def test_a_word_holds_for_as_long_as_the_inventory_says(
     assert until(tmp_path, at, every) == (expires, warns)
 
 
-def test_an_age_of_less_than_a_day_is_refused(project: Project) -> None:
-    text = (project.folder / "inventory.yml").read_text()
-    project.write("inventory.yml", text.replace("90d", "12h"))
-    ended = project.readygate("lint")
-    assert ended.code == 2
-    assert "'12h' is less than a day; an attestation holds to the end of a day; write 1d or more" in ended.stderr
+@pytest.mark.parametrize(("at", "is_held"), [("2026-03-02T00:30Z", True), ("2026-03-01T23:30Z", False)])
+def test_a_word_for_hours_holds_to_the_minute_and_not_to_midnight(tmp_path: Path, at: str, is_held: bool) -> None:
+    (only,) = holding(read_attestations(written(tmp_path, f'"{at}"'), NOW), [wanted("12h")])
+    assert only.has_run_out(NOW) is not is_held
+    assert only.until.endswith(":30 UTC")
 
 
 def test_a_word_that_nothing_asks_for_does_not_hold(tmp_path: Path) -> None:

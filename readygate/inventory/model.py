@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from readygate.areas import SECTIONS
 from readygate.areas.load.settings import TargetUrl
-from readygate.conditions import Bound
-from readygate.errors import Mistake
-from readygate.expectation import AtMostDuration, Expectation, Seconds
+from readygate.expectation import AtMostDuration, Seconds
 from readygate.spec import Setting, Severity, Spec
-from readygate.units import DAY
 
 
 class Ready(Setting):
@@ -51,17 +48,7 @@ class AttestationSpec(Spec):
     area: ClassVar = "attestation"
     noun: ClassVar = "attestation"
 
-    every: AtMostDuration = Field(description="How old the newest attestation may be, in days.")
-
-    @field_validator("every")
-    @classmethod
-    def _counts_days(cls, every: Expectation) -> Expectation:
-        limits = [each.limit for each in (*every.warn, *every.fail) if isinstance(each, Bound)]
-        if any(limit < DAY for limit in limits):
-            raise Mistake(
-                f"'{every.text}' is less than a day", "an attestation holds to the end of a day; write 1d or more"
-            )
-        return every
+    every: AtMostDuration = Field(description="How old the newest attestation may be.")
 
 
 class Head(BaseModel):
