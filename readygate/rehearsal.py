@@ -13,7 +13,8 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from readygate.spec import Leaf, Path
 SAY_EVERY = 2.0  # seconds between two lines of progress, where lines are all that can be written
 SAY_FIRST = 1.0  # what takes less than this needs none
 THREADS = 16  # sites and names that are looked at in one moment, each by one thread
+LONGEST = 60.0  # seconds; what is not seen by then is waited for by the tests that ask for it, one by one
 
 
 def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Callable[[Progress], None]) -> None:
@@ -34,13 +36,18 @@ def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Calla
 
     `say` hears how far it is. What can't be asked ahead is simply asked in its turn.
     """
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        observing = [pool.submit(_observe, target, seen) for target in _targets_without_a_host(items)]
-        _rehearse_hosts(items, hosts, say)
-        wait(observing)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    ends_at = time.monotonic() + LONGEST
+    targets: SimpleQueue[list[tuple[str, Leaf]]] = SimpleQueue()
+    for target in _targets_without_a_host(items):
+        targets.put(target)
+    # Nobody has to wait for them at the end, be it of the run or by Ctrl-C, so they are no executor's.
+    many = min(THREADS, targets.qsize())
+    threads = [Thread(target=_observe, args=(targets, seen), daemon=True) for _ in range(many)]
+    for thread in threads:
+        thread.start()
+    _rehearse_hosts(items, hosts, say)
+    for thread in threads:
+        thread.join(max(0.0, ends_at - time.monotonic()))
 
 
 def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str, Leaf]]]:
@@ -55,10 +62,12 @@ def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str
     return list(targets.values())
 
 
-def _observe(target: Sequence[tuple[str, Leaf]], seen: Facts) -> None:
-    for name, leaf in target:
-        with contextlib.suppress(Exception):  # who asks in earnest hears of it
-            seen.get(name, leaf)
+def _observe(targets: SimpleQueue[list[tuple[str, Leaf]]], seen: Facts) -> None:
+    with contextlib.suppress(Empty):
+        while True:
+            for name, leaf in targets.get_nowait():
+                with contextlib.suppress(Exception):  # who asks in earnest hears of it
+                    seen.get(name, leaf)
 
 
 def _rehearse_hosts(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:

@@ -64,6 +64,12 @@ class Spec(Setting):
         """Whether it is only looked at in its turn, as it measures times, waits or changes something."""
         return False
 
+    @property
+    def servers_named(self) -> tuple[tuple[str, str], ...]:
+        """Each server that it names to be looked at or from, after the key that names it."""
+        named = getattr(self, "on", None)
+        return () if named is None else (("on", named),)
+
     def refuse_name(self, name: str) -> None:
         """Raise Mistake where this key can't name the thing; an area says so where not any key can."""
 
@@ -157,6 +163,19 @@ def misnamed(spec: Spec, name: str, path: Path) -> Iterator[tuple[Path, Mistake]
             for key, each in value.items():
                 if isinstance(each, Spec):
                     yield from misnamed(each, key, (*path, field, key))
+
+
+def below(spec: Spec, path: Path) -> Iterator[tuple[Path, Spec]]:
+    """A declaration and all that stand in it, each with its path."""
+    yield path, spec
+    for field in type(spec).model_fields:
+        value = getattr(spec, field)
+        if isinstance(value, Spec):
+            yield from below(value, (*path, field))
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                if isinstance(each, Spec):
+                    yield from below(each, (*path, field, key))
 
 
 def known_checks(spec: type[Spec]) -> Iterator[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import socket
 import time
+import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -255,6 +258,36 @@ def test_a_trickle_of_bytes_does_not_outlast_the_timeout() -> None:
         declared = site(f"http://{HOST}:{port}", timeout="400ms", endpoints={"/": {"status": 200}})
         with pytest.raises(CouldNotLook, match=r"does not answer within 0\.4s"):
             observe_response(origin_of(declared), declared.endpoints["/"])
+
+
+def test_a_trickle_of_headers_does_not_outlast_the_timeout_either() -> None:
+    def trickle(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            for _ in range(100):
+                connection.sendall(b"x")
+                time.sleep(0.1)
+
+    error = unanswered(trickle)
+    assert (error.cause, error.reason[-27:]) == ("unreachable:api", "does not answer within 0.3s")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+)
+def test_a_compressed_answer_is_read(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    with web_server(lambda request: reply(request, body=pack(b'{"a": 1}'), Content_Encoding=encoding)) as port:
+        assert observed(port, status=200)[0].value_at("a") == 1
+
+
+def test_a_compression_that_is_not_understood_is_no_verdict_on_the_body() -> None:
+    with web_server(lambda request: reply(request, body=b"\x0b\x80x", Content_Encoding="exi")) as port:
+        response, _ = observed(port, status=200)
+    assert response.status == 200
+    for look in (lambda: response.text, lambda: response.value_at("a")):
+        with pytest.raises(CouldNotLook, match="compressed by 'exi'"):
+            look()
 
 
 def unanswered(answer: Callable[..., None]) -> CouldNotLook:

@@ -17,7 +17,7 @@ from readygate.inventory.model import Document, Head
 from readygate.inventory.problems import problems_in
 from readygate.inventory.source import Places
 from readygate.results import SourceFile
-from readygate.spec import Leaf, Path, Spec, dotted, leaves, misnamed
+from readygate.spec import Leaf, Path, Spec, below, dotted, leaves, misnamed
 
 
 def checked(
@@ -99,12 +99,13 @@ def _placed(mistakes: Iterable[tuple[Path, Mistake]], places: Places) -> Iterato
 
 
 def _dangling(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iterator[Problem]:
-    """Every `on:` that names no declared server."""
+    """Every name of a server that isn't declared."""
     servers = list(entries.get("servers", {}))
     known = f"servers are: {', '.join(servers)}" if servers else "add it under servers"
     for key, section in entries.items():
-        for name, spec in section.items():
-            wanted = getattr(spec, "on", None)
-            if wanted is not None and wanted not in servers:
-                where = (key, name, "on")
-                yield Problem(places.of(where), dotted(where), f"no server is called '{wanted}'", known)
+        for name, entry in section.items():
+            for path, spec in below(entry, (key, name)):
+                for field, wanted in spec.servers_named:
+                    if wanted not in servers:
+                        where = (*path, field)
+                        yield Problem(places.of(where), dotted(where), f"no server is called '{wanted}'", known)

@@ -103,6 +103,11 @@ class Scan(Spec):
         _TRUE, description="Whether only declared ports answer, to whom they are declared for."
     )
 
+    @property
+    def servers_named(self) -> tuple[tuple[str, str], ...]:
+        names = (place.partition("@")[0] for place in self.from_)
+        return tuple(("from", name) for name in names if name != RUNNER)
+
     def numbers(self, besides: Iterable[int]) -> tuple[int, ...]:
         """The ports, in an order that meets a service before it meets a thousand closed doors."""
         text = {"common": _COMMON, "all": "1-65535"}.get(self.ports, self.ports)

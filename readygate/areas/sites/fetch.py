@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import ssl
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from threading import Timer
 from typing import Any
 from urllib.parse import urljoin
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as TookTooLong
 
@@ -27,6 +31,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 USER_AGENT = f"readygate/{__version__}"
 _MOST_HOPS = 10
 _MOST_BYTES = 5_000_000
+_UNPACKED = ("identity", *urllib3.HTTPResponse.CONTENT_DECODERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,13 @@ class Response:
 
     @property
     def whole(self) -> bytes:
-        """The body. CouldNotLook: it is longer than what is read."""
+        """The body. CouldNotLook: it is longer than what is read, or compressed by what is unknown here."""
+        names = (self.header("Content-Encoding") or "identity").lower().split(",")
+        if strange := [name for each in names if (name := each.strip()) not in _UNPACKED]:
+            raise CouldNotLook(
+                f"the answer of {self.url} is compressed by '{strange[0]}', which is not understood here",
+                mend="let the server heed the Accept-Encoding that it is sent, or leave it out of `request_headers`",
+            )
         self._refuse_cut()
         return self.content
 
@@ -225,8 +236,9 @@ def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext)
     except SSLError:
         raise
     except (HTTPError, OSError) as error:
+        is_late = time.monotonic() - begun >= origin.timeout_s
         # Without its cause: urllib3's frames in a traceback would show the headers that were sent.
-        raise origin.unreachable(_root_of(error)) from None
+        raise origin.unreachable(TimeoutError() if is_late else _root_of(error)) from None
     elapsed_s = time.monotonic() - begun
     url = replace(origin, prefix="").url(target)
     length = f"{'more than ' if len(content) > _MOST_BYTES else ''}{min(len(content), _MOST_BYTES)} bytes"
@@ -247,12 +259,40 @@ def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext)
     )
 
 
+class _Bounded(HTTPConnection):
+    """Cut at its timeout as a whole: urllib3 begins to count anew with each byte of a head that only trickles."""
+
+    _watchdog: Timer | None = None
+
+    def connect(self) -> None:
+        super().connect()
+        self._watchdog = Timer(self.timeout or 0, self._cut)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def _cut(self) -> None:
+        with suppress(OSError):
+            # Not the method of a TLS socket, which would let go of what another thread is reading from.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._watchdog:
+            self._watchdog.cancel()
+        super().close()
+
+
+class _BoundedTls(_Bounded, HTTPSConnection):
+    pass
+
+
 def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool:
     """Connects to where `resolve` says, and speaks to the site by its own name."""
     timeout = urllib3.Timeout(total=origin.timeout_s)
     if origin.scheme == "http":
-        return urllib3.HTTPConnectionPool(origin.connect_to, origin.dialled, timeout=timeout, retries=False)
-    return urllib3.HTTPSConnectionPool(
+        pool = urllib3.HTTPConnectionPool(origin.connect_to, origin.dialled, timeout=timeout, retries=False)
+        pool.ConnectionCls = _Bounded
+        return pool
+    secured = urllib3.HTTPSConnectionPool(
         origin.connect_to,
         origin.dialled,
         timeout=timeout,
@@ -261,6 +301,8 @@ def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool
         cert_reqs=context.verify_mode,
         server_hostname=origin.host,
     )
+    secured.ConnectionCls = _BoundedTls
+    return secured
 
 
 def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
@@ -269,9 +311,9 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     while chunk := answer.read1(65536):
         content += chunk
         if len(content) > _MOST_BYTES:
-            return content
-        if time.monotonic() > deadline:
-            raise TimeoutError
+            break
+    if time.monotonic() > deadline:
+        raise TimeoutError  # also where the head was cut, which http.client takes for a whole one
     return content
 
 
