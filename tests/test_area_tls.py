@@ -15,8 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from readygate.areas.sites.site import origin_of
+from readygate.areas.tls.certificate import observe_certificate
 from readygate.areas.tls.hello import StrangeAnswerError, Version, chosen_version, client_hello
-from readygate.areas.tls.tls import Tls, observe_certificate, observe_protocols, observe_trust
+from readygate.areas.tls.tls import Tls, observe_protocols, observe_trust
 from readygate.areas.tls.trust import Fault
 from readygate.errors import CouldNotLook
 from tests.web import (

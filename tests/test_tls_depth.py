@@ -29,7 +29,8 @@ from tests.web import DAY, Signed, authority, failing, free_port, nginx, tls_con
 HOST = "shop.example"
 ROOT = authority()
 ECDSA = ROOT.issue(HOST)
-RSA = ROOT.issue(HOST, key=rsa.generate_private_key(65537, 2048))
+STRONG = rsa.generate_private_key(65537, 2048)
+RSA = ROOT.issue(HOST, key=STRONG)
 MODERN_RSA = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
 MODERN_ECDSA = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
 
@@ -127,6 +128,29 @@ def test_each_flaw_is_found_and_none_in_a_sound_endpoint(tmp_path: Path) -> None
     with serving(tmp_path) as served:
         found = {each.endpoint.name: failing("sites", each.declared) for each in served}
     assert found == {each.endpoint.name: {f"tls.{check}" for check in each.endpoint.fails} for each in served}
+
+
+@pytest.mark.parametrize(
+    ("twin", "fails"),
+    [
+        (ROOT.issue(HOST, key=STRONG), set()),
+        (ROOT.issue(HOST, key=STRONG, begins=-90 * DAY, ends=-DAY), {"tls.trusted", "tls.renew_before"}),
+        (ROOT.issue("www.other.example", key=STRONG), {"tls.matches_host"}),
+        (authority("Strangers").issue(HOST, key=STRONG), {"tls.trusted"}),
+        (ROOT.issue(HOST, key=rsa.generate_private_key(65537, 1024)), {"tls.trusted", "tls.key_bits", "tls.profile"}),
+    ],
+    ids=["sound", "expired", "another-host", "unknown-issuer", "weak"],
+)
+def test_the_certificate_for_clients_who_know_only_rsa_is_looked_at_too(
+    twin: Signed, fails: set[str], configured: Configured, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    (tmp_path / "twin").mkdir()
+    chain, key = write_chain(tmp_path / "twin", twin)
+    both = f"ssl_certificate {chain}; ssl_certificate_key {key};"
+    port = configured(":".join(MODERN_ECDSA + MODERN_RSA), shown=ECDSA, more=both)
+    promises: dict[str, Any] = {"trusted": True, "matches_host": True, "renew_before": "14d", "key_bits": 2048}
+    assert failed(port, ca=f"{tmp_path}/ca.pem", profile="intermediate", **promises) == fails
 
 
 def test_a_stapled_response_is_seen(tmp_path: Path) -> None:

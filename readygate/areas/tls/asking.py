@@ -17,6 +17,10 @@ from readygate.errors import CouldNotLook
 Read = TypeVar("Read")
 
 
+class RefusedError(CouldNotLook):
+    """The server was there, and did not agree to what it was offered."""
+
+
 def say_hello(
     origin: Origin, version: tls_hello.Version, ciphers: Sequence[int] = ()
 ) -> tls_hello.ServerHello | None:
@@ -57,7 +61,7 @@ def handshake(origin: Origin, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket
         except ssl.SSLCertVerificationError:
             raise
         except OSError as error:
-            raise CouldNotLook(
+            raise (CouldNotLook if isinstance(error, TimeoutError) else RefusedError)(
                 f"{origin.at} breaks the TLS handshake off: {error}",
                 cause=f"handshake:{origin.site}",
                 mend=f"see what `openssl s_client -connect {origin.at}` says",

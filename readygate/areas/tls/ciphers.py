@@ -12,8 +12,9 @@ from readygate.areas.sites.nodes import nodes_of
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls.asking import exchange, handshake, say_hello
+from readygate.areas.tls.certificate import Certificate, observe_certificate
 from readygate.areas.tls.suites import PROFILES, SUITES, Profile, is_forward_secret
-from readygate.areas.tls.tls import Certificate, Protocols, observe_certificate
+from readygate.areas.tls.tls import Protocols
 from readygate.areas.tls.trust import describing_context
 from readygate.errors import CouldNotLook
 from readygate.results import Evidence
@@ -190,11 +191,11 @@ def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificat
         wrong.append(f"accepts {', '.join(suites)}")
     if ciphers.dh_bits is not None and ciphers.dh_bits < profile.dh_bits:
         wrong.append(f"DHE has {ciphers.dh_bits} bits")
-    is_rsa = certificate.key_type == "RSA"
-    if is_rsa and (profile.rsa_bits is None or (certificate.key_bits or 0) < profile.rsa_bits):
-        wrong.append(f"its key is RSA of {certificate.key_bits} bits")
-    if (days := (certificate.not_after - certificate.not_before).days) > profile.days:
-        wrong.append(f"its certificate is valid for {days} days")
+    for each in certificate.shown:
+        if each.key_type == "RSA" and (profile.rsa_bits is None or (each.key_bits or 0) < profile.rsa_bits):
+            wrong.append(f"its key is RSA of {each.key_bits} bits")
+        if (days := (each.not_after - each.not_before).days) > profile.days:
+            wrong.append(f"its certificate is valid for {days} days")
     return wrong
 
 

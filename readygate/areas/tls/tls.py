@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from readygate.areas.mentioned import members
-from readygate.areas.sites.origin import Origin, ascii_name, is_address
+from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls import renewal
-from readygate.areas.tls.asking import chain, handshake, say_hello
+from readygate.areas.tls.asking import RefusedError, chain, handshake, say_hello
+from readygate.areas.tls.certificate import moment, observe_certificate
 from readygate.areas.tls.renewal import DeployedCertificate, Renewal
 from readygate.areas.tls.suites import PROFILES, SUITES
-from readygate.areas.tls.trust import Fault, describing_context, fault_of, verifying_context
+from readygate.areas.tls.trust import Fault, describing_context, fault_of, knowing_only, verifying_context
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastCount, AtLeastDuration, Expectation, Flag, Text, TextSet
 from readygate.results import Evidence
@@ -122,40 +122,6 @@ class Tls(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """The certificate that a server showed, trusted or not.
-
-    `names` are its DNS names and addresses; its common name counts for nothing (RFC 6125, section 6.4.4).
-    """
-
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    not_before: datetime
-    not_after: datetime
-    key_bits: int | None
-    key_type: str
-    signature: str | None
-    fingerprint: str
-    seen_at: datetime
-    evidence: tuple[Evidence, ...] = ()
-
-    @property
-    def lifetime_left(self) -> timedelta:
-        return self.not_after - self.seen_at
-
-    def covers(self, host: str) -> bool:
-        """Whether the name or address is among the certificate's own; see RFC 6125, section 6.4."""
-        if is_address(host):
-            return any(_same_address(name, host) for name in self.names)
-        return any(_matches(name, ascii_name(host)) for name in self.names)
-
-    def covered(self, hosts: Iterable[str]) -> tuple[str, ...]:
-        """Those of the hosts that the certificate covers."""
-        return tuple(host for host in hosts if self.covers(host))
-
-
-@dataclass(frozen=True, slots=True)
 class Trust:
     """Whether a careful client trusts the chain, and why not; the host name is not looked at here."""
 
@@ -176,42 +142,27 @@ class Protocols:
     evidence: tuple[Evidence, ...] = ()
 
 
-def observe_certificate(origin: Origin) -> Certificate:
-    """The certificate as it is served, without a question whether it is to be trusted."""
-    with handshake(origin, describing_context()) as connection:
-        leaf = chain(origin, connection)[0]
-    names = _names(leaf)
-    told = (
-        f"{leaf.subject.rfc4514_string()} for {', '.join(names) or 'no name'}, "
-        f"valid from {_moment(leaf.not_valid_before_utc)} to {_moment(leaf.not_valid_after_utc)}, "
-        f"issued by {leaf.issuer.rfc4514_string()}"
-    )
-    return Certificate(
-        subject=leaf.subject.rfc4514_string(),
-        issuer=_organisation(leaf.issuer),
-        names=names,
-        not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
-        key_bits=_rsa_bits(leaf.public_key()),
-        key_type=_key_type(leaf.public_key()),
-        signature=leaf.signature_hash_algorithm.name if leaf.signature_hash_algorithm else None,
-        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
-        seen_at=datetime.now(UTC),
-        evidence=(Evidence(f"the certificate of {origin.url('/')}", told),),
-    )
-
-
 def observe_trust(origin: Origin) -> Trust:
-    """Let a careful client shake hands; where it refuses, look again at what the server sent and say why."""
-    context = verifying_context(origin.ca, names_too=False)
-    try:
-        with handshake(origin, context):
-            fault, reason = None, "the chain verifies"
-    except ssl.SSLCertVerificationError as error:
-        with handshake(origin, describing_context()) as connection:
-            fault, reason = _explain(error, chain(origin, connection))
+    """Let a careful client shake hands; where it refuses, look again at what the server sent and say why.
+
+    Clients who know only RSA or only ECDSA may be shown another chain, which has to be as good.
+    """
+    fault, reason = _judged(origin, lambda context: context)
+    for kind in ("aRSA", "aECDSA"):
+        if fault is None:
+            with suppress(RefusedError):
+                fault, reason = _judged(origin, partial(knowing_only, kind))
     store = origin.ca or "the system's store"
     return Trust(fault, reason, (Evidence(f"verify the chain of {origin.url('/')} against {store}", reason),))
+
+
+def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext]) -> tuple[Fault | None, str]:
+    try:
+        with handshake(origin, changed(verifying_context(origin.ca, names_too=False))):
+            return None, "the chain verifies"
+    except ssl.SSLCertVerificationError as error:
+        with handshake(origin, changed(describing_context())) as connection:
+            return _explain(error, chain(origin, connection))
 
 
 def observe_protocols(origin: Origin) -> Protocols:
@@ -247,9 +198,9 @@ def _explain(error: ssl.SSLCertVerificationError, chain: tuple[x509.Certificate,
     early = next((each for each in chain if each.not_valid_before_utc > now), leaf)
     match fault:
         case Fault.EXPIRED:
-            return fault, f"{late.subject.rfc4514_string()} expired on {_moment(late.not_valid_after_utc)}"
+            return fault, f"{late.subject.rfc4514_string()} expired on {moment(late.not_valid_after_utc)}"
         case Fault.NOT_YET_VALID:
-            begins = _moment(early.not_valid_before_utc)
+            begins = moment(early.not_valid_before_utc)
             return fault, f"{early.subject.rfc4514_string()} is not yet valid, and begins on {begins}"
         case Fault.UNKNOWN_ISSUER if len(chain) == 1 and _says_where_its_issuer_is(leaf):
             return (
@@ -264,10 +215,6 @@ def _explain(error: ssl.SSLCertVerificationError, chain: tuple[x509.Certificate,
             return fault, f"{fault}: {error.verify_message}"
 
 
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
-
-
 def _says_where_its_issuer_is(leaf: x509.Certificate) -> bool:
     """Public CAs say where the intermediate is found (RFC 5280, 4.2.2.1); a root has no need to."""
     try:
@@ -275,62 +222,6 @@ def _says_where_its_issuer_is(leaf: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access)
-
-
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    hosts = names.get_values_for_type(x509.DNSName)
-    return (*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress)))
-
-
-def _matches(name: str, host: str) -> bool:
-    """A wildcard stands for one whole label, and only for the leftmost (RFC 6125, section 6.4.3)."""
-    name, host = name.lower().rstrip("."), host.rstrip(".")
-    if not name.startswith("*."):
-        return name == host
-    label, _, parent = host.partition(".")
-    return bool(label) and parent == name.removeprefix("*.") and "." in parent
-
-
-def _same_address(name: str, host: str) -> bool:
-    return is_address(name) and ipaddress.ip_address(name) == ipaddress.ip_address(host)
-
-
-def _organisation(issuer: x509.Name) -> str:
-    for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
-        for attribute in issuer.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return issuer.rfc4514_string()
-
-
-def _rsa_bits(key: object) -> int | None:
-    """The size of the RSA key that is as strong (NIST SP 800-57 part 1, table 2), where the kind is known."""
-    match key:
-        case rsa.RSAPublicKey() | dsa.DSAPublicKey():
-            return key.key_size
-        case ec.EllipticCurvePublicKey():
-            steps = {512: 15360, 384: 7680, 256: 3072, 224: 2048, 160: 1024}
-            return next((bits for size, bits in steps.items() if key.key_size >= size), key.key_size)
-        case ed25519.Ed25519PublicKey():
-            return 3072
-        case ed448.Ed448PublicKey():
-            return 7680
-        case _:
-            return None
-
-
-def _key_type(key: object) -> str:
-    names = {
-        rsa.RSAPublicKey: "RSA",
-        ec.EllipticCurvePublicKey: "ECDSA",
-        ed25519.Ed25519PublicKey: "Ed25519",
-        ed448.Ed448PublicKey: "Ed448",
-        dsa.DSAPublicKey: "DSA",
-    }
-    return next((name for kind, name in names.items() if isinstance(key, kind)), type(key).__name__)
 
 
 SECTIONS: Mapping[str, type[Spec]] = {}

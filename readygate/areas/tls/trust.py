@@ -80,6 +80,14 @@ def describing_context() -> ssl.SSLContext:
     return context
 
 
+def knowing_only(kind: str, context: ssl.SSLContext) -> ssl.SSLContext:
+    """The client without any other kind of key, `aRSA` or `aECDSA` (ciphers(1)): in TLS 1.2 the suite tells it."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    level = "" if context.verify_mode is ssl.CERT_REQUIRED else ":@SECLEVEL=0"
+    context.set_ciphers(f"{kind}{level}")
+    return context
+
+
 def sent_chain(connection: ssl.SSLSocket) -> tuple[x509.Certificate, ...]:
     """The certificates just as the server sent them, its own first; ValueError where it isn't X.509."""
     if sys.version_info >= (3, 13):
