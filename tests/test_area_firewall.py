@@ -440,6 +440,26 @@ def test_an_admin_port_is_proven_from_inside_and_outside_of_its_network(lab: Lab
         assert f"9090/tcp of {fresh_host.address} answers bastion (process nc)" in by_bash.beyond
 
 
+def test_ipv6_is_scanned_as_ipv4_is(lab: Lab, fresh_host: Target) -> None:
+    """A service that only listens there, behind rules that somebody only wrote for IPv4."""
+    with lab.boot("bastion") as bastion:
+        for number, host in enumerate((fresh_host, bastion), 1):
+            host.set_sysctl("net.ipv6.conf.all.disable_ipv6", "0")
+            host.run(f"ip -6 address add fd77::{number}/64 dev eth0 nodad")
+        fresh_host.run("systemd-run --quiet nc -6 -lk 7777; until ss -ltn | grep -q :7777; do sleep 0.02; done")
+        hosts = {"bastion": testinfra.get_host(bastion.hostspec, sudo=True)}
+        places = partial(look, fresh_host, hosts, **{"from": "bastion", "address": "fd77::1", "ports": "22,80,7777"})
+
+        shut = places()
+        assert (shut.unreached, shut.beyond) == ("", "")
+
+        fresh_host.run("ip6tables -I INPUT -p tcp --dport 7777 -j ACCEPT")
+        assert places().beyond == "7777/tcp of fd77::1 answers bastion (process nc)"
+
+        fresh_host.run("ip6tables -I INPUT -p tcp --dport 22 -j DROP")
+        assert places().unreached == "22/tcp of fd77::1 does not answer bastion"
+
+
 def test_a_host_that_answers_nothing_is_not_taken_for_a_well_shut_one(lab: Lab) -> None:
     with lab.black_holed_host() as silent, pytest.raises(CouldNotLook, match="not even to refuse"):
         look(silent, {}, ports="22")
