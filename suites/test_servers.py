@@ -261,7 +261,7 @@ def test_command_ends_as_declared(command, actual_command):
 
     Mend: run the command on the server by hand and see what it complains of.
     """
-    assert actual_command.exit in command.exit
+    assert actual_command.exit in command.exit, actual_command.told
 
 
 @pytest.mark.check("command.output")
@@ -270,7 +270,7 @@ def test_command_prints_what_is_declared(command, actual_command):
 
     Mend: run the command on the server by hand and see what it prints.
     """
-    assert actual_command.output in command.output
+    assert actual_command.output in command.output, actual_command.told
 
 
 @pytest.mark.check("command.errors")

@@ -298,6 +298,13 @@ def test_what_a_command_complains_of_holds_and_fails() -> None:
     assert not here(commands={"x": {"run": run, "errors": "~ ^$"}})["command.errors"]
 
 
+def test_a_command_that_fails_is_told_with_what_it_complained_of() -> None:
+    failing = {"run": "echo first >&2; echo no route to the queue >&2; exit 7", "exit": 0, "output": "empty"}
+    assert reasons_on(LOCAL, commands={"x": failing}) == dict.fromkeys(
+        ("command.exit", "command.output"), "it ended with 7: no route to the queue"
+    )
+
+
 def test_a_command_is_run_again_until_it_is_as_declared(tmp_path: Path) -> None:
     run = f"echo . >> {tmp_path}/runs; wc -l < {tmp_path}/runs"
     command = {"run": run, "output": "3", "retry": {"times": 5, "every": "1ms"}}

@@ -44,6 +44,12 @@ class ActualCommand:
     errors: str
     attempts: int = 1
 
+    @property
+    def told(self) -> str:
+        """How it ended, with what it said last of why."""
+        said = (self.errors or self.output).strip().splitlines()
+        return f"it ended with {self.exit}: {said[-1]}" if said else f"it ended with {self.exit} and said nothing"
+
     def meets(self, command: Command) -> bool:
         asked = ((command.exit, self.exit), (command.output, self.output), (command.errors, self.errors))
         return all(expected is None or bool(expected.judge(actual)) for expected, actual in asked)
