@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from readygate.areas import AHEAD, FACTS
+from readygate.areas.asking import script_in
 from readygate.facts import Facts
 from readygate.fleet import HUB, Progress, run_ahead
 from readygate.hosts import NO_SERVER, Hosts
@@ -171,5 +172,5 @@ def in_words(progress: Progress) -> str:
     words += f"; {progress.answered} of {progress.asked} answers"
     if progress.slowest:
         server, command, seconds = progress.slowest
-        words += f"; slowest so far {seconds:.1f} s, {server}: {' '.join(command.split())[:40]}"
+        words += f"; slowest so far {seconds:.1f} s, {server}: {' '.join(script_in(command).split())[:40]}"
     return words

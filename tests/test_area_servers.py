@@ -16,7 +16,7 @@ import pytest
 import testinfra
 from pydantic import ValidationError
 
-from readygate.areas.asking import ask, run
+from readygate.areas.asking import ask, framed, run, script_in
 from readygate.areas.servers.cron import observe_crontabs
 from readygate.areas.servers.proc import ProcessEntry, parse_meminfo, parse_processes, parse_space
 from readygate.areas.servers.processes import Processes
@@ -118,6 +118,11 @@ def test_an_answer_that_does_not_come_in_time_is_none() -> None:
 def test_a_command_that_is_not_there_says_nothing_of_what_it_would_have_told() -> None:
     with pytest.raises(CouldNotLook, match="no-such-command"):
         here(commands={"queue": {"run": "no-such-command", "output": "!~ stuck"}})
+
+
+@pytest.mark.parametrize("script", ["df -P", "echo 'it is'\nid"])
+def test_a_command_is_shown_without_the_frame_around_it(script: str) -> None:
+    assert script_in(framed(script, 9)) == script_in(script) == script
 
 
 def test_an_answer_that_looks_like_our_own_frame_is_kept_whole() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from shlex import quote
+from shlex import quote, split
 from typing import Any
 
 from readygate.errors import CouldNotLook
@@ -41,12 +41,10 @@ def run(host: Any, server: str, script: str, *, within: float) -> Answer:
     CouldNotLook: the script did not run to its end, or what it called isn't there or may not be run.
     """
     seconds = math.ceil(within)
-    bounded = f"timeout -k 5 {seconds} sh -c {quote(script)} </dev/null"
-    framed = rf"""printf 'readygate:begun\n'; {bounded}; printf '\nreadygate:ended %s\n' "$?" """
     # What a script reads may be secret: what of it is evidence, the fact says that is made of it.
     muted, granted = EVIDENCE.set(None), WITHIN.set(seconds + _GRACE_S)
     try:
-        result = host.run(framed)
+        result = host.run(framed(script, seconds))
         output, errors = result.stdout_bytes, result.stderr_bytes.decode(errors="backslashreplace").strip()
     except (RuntimeError, OSError, UnicodeError) as error:
         raise _unreachable(server, _last_line(_said(error))) from error
@@ -67,6 +65,20 @@ def run(host: Any, server: str, script: str, *, within: float) -> Answer:
     if answer.exit in _NOT_RUNNABLE:
         raise CouldNotLook(f"{server} could not run it: {_last_line(errors)}", mend="install what is missing")
     return answer
+
+
+def framed(script: str, seconds: int) -> str:
+    """The command that runs a script for so long at most, and tells that it began and how it ended."""
+    bounded = f"timeout -k 5 {seconds} sh -c {quote(script)} </dev/null"
+    return rf"""printf 'readygate:begun\n'; {bounded}; printf '\nreadygate:ended %s\n' "$?" """
+
+
+def script_in(command: str) -> str:
+    """The script itself, in a command that is framed; another command as it is."""
+    if "readygate:begun" not in command:
+        return command
+    words = split(command)
+    return words[words.index("-c") + 1].removeprefix("export LC_ALL=C\n")
 
 
 def ask(host: Any, server: str, script: str, *, within: float = 30) -> Answer:

@@ -98,7 +98,8 @@ done
 for file in /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/* /etc/crontabs/* \
     /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* /etc/periodic/*/*; do
     [ -f "$file" ] || continue
-    printf '\0%s\0%s\0' "$file" "$(stat -L -c '%a %h %U' "$file")"
+    status=$(stat -L -c '%a %h %U' "$file") || exit 1
+    printf '\0%s\0%s\0' "$file" "$status"
     cat -- "$file" || exit 1
 done"""
 
