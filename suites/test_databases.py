@@ -194,6 +194,36 @@ def test_no_index_was_left_unfinished(database, database_state):
     assert len(left) in database.invalid_indexes, f"unfinished are {', '.join(left)}"
 
 
+@pytest.mark.check("database.unvalidated")
+def test_every_constraint_holds_for_all_rows(database, database_state):
+    """What is NOT VALID keeps new rows right, and says nothing of those that were there.
+
+    Mend: mend the rows that break it, then `alter table ... validate constraint`.
+    """
+    left = database_state.unvalidated
+    assert len(left) in database.unvalidated, f"not valid are {', '.join(left)}"
+
+
+@pytest.mark.check("database.unvacuumed")
+def test_autovacuum_is_on_for_every_table(database, database_state):
+    """It was switched off for one import, and since then the table only grows.
+
+    Mend: `alter table ... reset (autovacuum_enabled)`.
+    """
+    left = database_state.unvacuumed
+    assert len(left) in database.unvacuumed, f"autovacuum is off for {', '.join(left)}"
+
+
+@pytest.mark.check("database.sequences_used", severity="blocker")
+def test_no_sequence_is_near_its_end(database, database_state):
+    """With the last number of an integer key, every insert fails at once.
+
+    Mend: make the column and its sequence bigint before it comes to that.
+    """
+    used, name = database_state.fullest_sequence
+    assert used in database.sequences_used, f"the fullest is {name}"
+
+
 @pytest.mark.check("database.extensions")
 def test_extensions_are_there_as_declared(database, database_state):
     """The first query that needs a missing one fails, long after the release was called good.

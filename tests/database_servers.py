@@ -130,10 +130,10 @@ class Postgres:
         return do("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(name=name), *given).strip()
 
     @contextmanager
-    def holding(self, *statements: str) -> Iterator[None]:
+    def holding(self, *statements: str, user: str = "owner") -> Iterator[None]:
         """A session of somebody else's, that has done this and stays."""
         with subprocess.Popen(
-            ["psql", "-XqAt", "-d", self.url()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["psql", "-XqAt", "-d", self.url(user)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as session:
             if session.stdin is None or session.stdout is None:
                 raise RuntimeError("psql has no pipes")

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 from readygate.areas import FACTS
 from readygate.areas.databases.database import Database
 from readygate.areas.databases.migration_files import breaks
+from readygate.areas.databases.postgres_state import PostgresState
+from readygate.areas.databases.redis import parse_info
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
 from readygate.spec import leaves
@@ -102,6 +104,9 @@ SOUND: dict[str, Any] = {
     "wraparound": "10%",
     "dead_rows": "20%",
     "invalid_indexes": 0,
+    "unvalidated": 0,
+    "unvacuumed": 0,
+    "sequences_used": "50%",
     "extensions": {"contains": ["pg_stat_statements"]},
     "superusers": ["owner"],
     "slowest_query": "1s",
@@ -114,7 +119,7 @@ SOUND: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def primary() -> Iterator[Postgres]:
     with new_postgres() as server:
-        server.do(*SCHEMA)
+        server.do(*SCHEMA, *["select count(*) from orders"] * 12)
         yield server
 
 
@@ -146,7 +151,7 @@ def test_psql_on_a_server_sees_the_same(primary: Postgres) -> None:
 
 
 def test_a_monitoring_role_sees_the_same(primary: Postgres) -> None:
-    not_its_own = ("rows", "invariants", "indexed", "slowest_query")
+    not_its_own = ("rows", "invariants", "indexed", "slowest_query", "sequences_used")
     seen = {key: value for key, value in SOUND.items() if key not in not_its_own}
     assert failing(primary.url("watcher"), **seen) == set()
 
@@ -248,6 +253,51 @@ def test_an_index_that_was_left_unfinished_is_seen(primary: Postgres) -> None:
         primary.do("drop index one_each")
 
 
+def test_what_wears_out_unseen_is_seen(primary: Postgres) -> None:
+    primary.do(
+        "create table worn (id serial, total int) with (autovacuum_enabled = false)",
+        "alter table worn add constraint positive check (total > 0) not valid",
+        "select setval('worn_id_seq', 2000000000)",
+    )
+    wanted = {"unvalidated": 0, "unvacuumed": 0, "sequences_used": "80%"}
+    try:
+        seen = reasons(primary.url(), **wanted)
+        assert ["worn" in why for why in seen.values()] == [True] * 3
+        assert failing(primary.url(), unvalidated=1, unvacuumed=1, sequences_used="95%") == set()
+        assert "sequences" in why_blind(primary.url("app"), sequences_used="80%").reason
+    finally:
+        primary.do("drop table worn")
+
+
+@pytest.mark.parametrize("limited", ["role app", "database shop"])
+def test_a_limit_of_its_own_counts_where_it_is_nearer(primary: Postgres, limited: str) -> None:
+    primary.do(f"alter {limited} connection limit 3")
+    try:
+        with ExitStack() as held:
+            for _ in range(2):
+                held.enter_context(primary.holding("select 1", user="app"))
+            assert failing(primary.url(), connections_used="60%") == {"connections_used"}
+            assert failing(primary.url("app"), connections=1) == {"connections"}
+    finally:
+        primary.do(f"alter {limited} connection limit -1")
+
+
+def test_who_may_become_superuser_is_one(primary: Postgres) -> None:
+    primary.do("create role deputy login", "grant owner to deputy")
+    try:
+        assert failing(primary.url(), superusers=["owner"]) == {"superusers"}
+    finally:
+        primary.do("drop role deputy")
+
+
+def test_statistics_that_have_just_begun_call_nothing_fast(primary: Postgres) -> None:
+    primary.do("select pg_stat_statements_reset()")
+    try:
+        assert "ten times" in why_blind(primary.url(), slowest_query="1s").reason
+    finally:
+        primary.do(*["select count(*) from orders"] * 12)
+
+
 def test_a_second_superuser_is_seen(primary: Postgres) -> None:
     primary.do("create role intruder superuser login")
     try:
@@ -321,6 +371,38 @@ def test_a_replica_that_follows_is_seen_from_both_ends(primary: Postgres, standb
     wanted = {"replicas": 1, "replication_lag": "30s", "replication_behind": "16M", "unused_slots": 0}
     assert failing(primary.url(), standby=False, **wanted) == set()
     assert failing(standby.url(), standby=True, replication_lag="30s") == set()
+
+
+def test_what_only_receives_is_no_replica(primary: Postgres, standby: Postgres, tmp_path: Path) -> None:
+    with folder_of("postgres") as folder:
+        command = [PROGRAMS / "pg_receivewal", "-D", folder, "-d", primary.url(name="postgres"), "--no-sync"]
+        here = "where application_name = 'pg_receivewal' and state = 'streaming'"
+        receives = f"select count(*) from pg_stat_replication {here}"
+        with served(command, folder.parent / "log", lambda: primary.do(receives) == "1", user="postgres"):
+            assert failing(primary.url(), replicas=2) == {"replicas"}
+            assert failing(primary.url(), replicas=1, replication_lag="30s", replication_behind="16M") == set()
+
+
+def test_a_replica_that_is_told_to_stand_still_is_seen_while_nothing_happens(
+    primary: Postgres, standby: Postgres
+) -> None:
+    standby.do("select pg_wal_replay_pause()")
+    try:
+        until(lambda: standby.do("select pg_get_wal_replay_pause_state()") == "paused")
+        assert failing(standby.url(), replication_lag="1h") == {"replication_lag"}
+    finally:
+        standby.do("select pg_wal_replay_resume()")
+
+
+def test_a_replica_that_has_yet_to_catch_up_is_not_called_near() -> None:
+    told = {"standby": False, "sees_all": True}
+    near = {"name": "a", "streams": True, "lag_s": 0.1, "behind": 5}
+    for other in ({**near, "streams": False}, {**near, "streams": False, "behind": None}):
+        state = PostgresState({**told, "replicas": [near, other]})
+        assert state.replication_lag_s is None
+        assert state.replication_behind == (5 if other["behind"] else None)
+    lost = {"name": "b", "active": False, "lost": True, "held": None}
+    assert PostgresState({**told, "slots": [lost]}).held_by_slots is None
 
 
 def test_a_replica_that_replays_nothing_is_seen(primary: Postgres, standby: Postgres) -> None:
@@ -638,6 +720,11 @@ def test_a_replica_of_patroni_whose_lag_is_not_known_is_not_called_up_to_date() 
     assert failing_of_patroni({"members": members}) == {"lag"}
 
 
+def test_a_cluster_without_members_is_none() -> None:
+    with web({"/cluster": {"members": []}}) as api:
+        assert "no member" in why_blind("postgresql://db/shop", patroni={"url": api.url, "broken": 0}).reason
+
+
 def test_what_is_no_patroni_is_an_error() -> None:
     with web({"/cluster": (404, "nothing here")}) as api:
         assert "answers 404" in why_blind("postgresql://db/shop", patroni={"url": api.url, **PATRONI}).reason
@@ -763,6 +850,14 @@ def test_a_replica_of_redis_is_seen_from_both_ends(tmp_path: Path) -> None:
         until(lambda: not failing(there, role="slave", replication_lag="15s"))
         two.do("replicaof", "127.0.0.1", "1")
         assert failing(there, role="slave", replication_lag="1h") == {"replication_lag"}
+
+
+def test_a_replica_of_redis_that_is_still_being_sent_everything_is_seen() -> None:
+    sent = "slave{}:ip=10.0.0.{},port=6379,state={},offset=5,lag=0\n"
+    state = parse_info("role:master\n" + sent.format(0, 1, "online") + sent.format(1, 2, "send_bulk"))
+    assert (state.streaming, state.replication_lag_s) == (1, None)
+    with pytest.raises(CouldNotLook, match="how its last snapshot ended"):
+        parse_info("role:master").last_save_worked  # noqa: B018
 
 
 def test_a_wrong_password_of_redis_is_an_error(redis: Redis) -> None:

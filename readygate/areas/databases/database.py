@@ -95,6 +95,9 @@ class OfPostgres(Spec):
         None, description="The share of dead rows in the worst table of 10000 rows and more."
     )
     invalid_indexes: AtMostCount | None = Field(None, description="How many indexes were left unfinished.")
+    unvalidated: AtMostCount | None = Field(None, description="How many constraints are NOT VALID for older rows.")
+    unvacuumed: AtMostCount | None = Field(None, description="How many tables have their autovacuum switched off.")
+    sequences_used: AtMostPercent | None = Field(None, description="How far the sequence has come that is fullest.")
     extensions: TextSet | None = Field(None, description="The extensions of this database.")
     superusers: TextSet | None = Field(None, description="Exactly the roles that may log in and do everything.")
     slowest_query: AtMostDuration | None = Field(

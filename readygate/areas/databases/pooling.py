@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from readygate.areas.asking_http import ApiUrl, api
 from readygate.areas.databases.postgres import Wire
 from readygate.areas.databases.url import Engine, parse_database_url
-from readygate.errors import Mistake
+from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastCount, AtMostCount, AtMostDuration, AtMostSize, Flag, Seconds, Text, TextSet
 from readygate.spec import Spec
 
@@ -74,9 +74,15 @@ def observe_pools(pgbouncer: PgBouncer) -> Pools:
         wire.close()
     usual = str(settings["pool_mode"])
     return Pools(
-        {str(each["name"]): str(each["pool_mode"] or usual) for each in databases if each["name"] != "pgbouncer"},
+        {str(each["name"]): str(each["pool_mode"] or usual) for each in databases if _serves(each)},
         tuple(each for each in in_use if each["database"] != "pgbouncer"),
     )
+
+
+def _serves(database: Mapping[str, Any]) -> bool:
+    """A pool that is paused or disabled lets every client wait, or sends it away."""
+    stopped = any(str(database.get(each, "0")) == "1" for each in ("paused", "disabled"))
+    return database["name"] != "pgbouncer" and not stopped
 
 
 class Patroni(Spec):
@@ -129,4 +135,6 @@ class PatroniCluster:
 def observe_patroni(patroni: Patroni) -> PatroniCluster:
     """The cluster as any member's /cluster tells it."""
     told = api(f"patroni {patroni.name}", patroni.url).get("/cluster").json()
+    if not told["members"]:
+        raise CouldNotLook("Patroni knows no member of its cluster", mend="see that its DCS (etcd, Consul) is well")
     return PatroniCluster(tuple(told["members"]), bool(told.get("pause")))

@@ -22,8 +22,15 @@ select json_build_object(
  'encrypted', (select ssl from pg_stat_ssl where pid = pg_backend_pid()),
  'sees_all', pg_has_role('pg_read_all_stats', 'usage'),
  'standby', pg_is_in_recovery(),
- 'connections', (select count(*) from pg_stat_activity
-                 where backend_type = 'client backend' and pid <> pg_backend_pid()),
+ 'connections', case when pg_has_role('pg_read_all_stats', 'usage')
+   then (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid())
+   else (select sum(numbackends) - 1 from pg_stat_database) end,
+ 'of_its_limit', greatest(0,
+   (select max(100.0 * n / rolconnlimit) from pg_roles
+    join (select usesysid, count(*) as n from pg_stat_activity where pid <> pg_backend_pid() group by 1) as roles
+    on oid = usesysid where rolconnlimit > 0 and not rolsuper),
+   (select max(100.0 * numbackends / datconnlimit) from pg_database
+    join pg_stat_database on datid = oid where datconnlimit > 0)),
  'max_connections', current_setting('max_connections')::int,
  'reserved', current_setting('superuser_reserved_connections')::int,
  'longest_transaction_s', greatest(0,
@@ -38,21 +45,36 @@ select json_build_object(
      'behind', pg_wal_lsn_diff(here.lsn, replay_lsn),
      'lag_s', extract(epoch from coalesce(replay_lag, '0') + case when here.lsn > replay_lsn
        then greatest('0', clock_timestamp() - reply_time) else '0' end))), '[]')
-   from pg_stat_replication),
+   from pg_stat_replication where (state in ('startup', 'catchup') or replay_lsn is not null)
+   and pid not in (select active_pid from pg_replication_slots where slot_type = 'logical' and active)),
  'receives', (select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'),
- 'replayed_s', case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
+ 'replayed_s', case when pg_is_in_recovery() and pg_is_wal_replay_paused() then null
+   when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
    else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
  'slots', (select coalesce(json_agg(json_build_object(
-     'name', slot_name, 'active', active, 'held', pg_wal_lsn_diff(here.lsn, restart_lsn))), '[]')
-   from pg_replication_slots),
+     'name', slot_name, 'active', active, 'lost', to_jsonb(slot)->>'wal_status' = 'lost',
+     'held', pg_wal_lsn_diff(here.lsn, restart_lsn))), '[]')
+   from pg_replication_slots as slot),
  'wraparound_percent', (select max(100.0 * greatest(age(datfrozenxid), mxid_age(datminmxid)) / 2147483648)
    from pg_database),
  'dead_rows', (select json_build_array(100.0 * n_dead_tup / (n_live_tup + n_dead_tup), relid::regclass::text)
    from pg_stat_user_tables where n_live_tup + n_dead_tup >= {_SMALL}
    order by 1.0 * n_dead_tup / (n_live_tup + n_dead_tup) desc limit 1),
  'invalid_indexes', (select coalesce(json_agg(indexrelid::regclass::text), '[]') from pg_index where not indisvalid),
+ 'unvalidated', (select coalesce(json_agg(conrelid::regclass || '.' || conname), '[]')
+   from pg_constraint where not convalidated),
+ 'unvacuumed', (select coalesce(json_agg(oid::regclass::text), '[]') from pg_class
+   where exists (select from unnest(reloptions) as option where option ~* '^autovacuum_enabled=(f|n|of|0)')),
+ 'hidden_sequences', (select count(*) from pg_class
+   where case when relkind = 'S' then not has_sequence_privilege(oid, 'select') end),
+ 'sequences', (select coalesce(json_agg(json_build_array(
+     format('%I.%I', schemaname, sequencename),
+     100.0 * (last_value - start_value)
+       / nullif(case when increment_by > 0 then max_value else min_value end - start_value, 0))), '[]')
+   from pg_sequences where last_value is not null and not cycle),
  'extensions', (select coalesce(json_agg(extname), '[]') from pg_extension),
- 'superusers', (select json_agg(rolname) from pg_roles where rolsuper and rolcanlogin),
+ 'superusers', (select json_agg(rolname) from pg_roles as each where rolcanlogin and (rolsuper or exists (
+   select from pg_roles as other where other.rolsuper and pg_has_role(each.oid, other.oid, 'member')))),
  'settings', (select json_object_agg(name, current_setting(name, true)) from pg_settings)
 )::text
 from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end) as here(lsn)
@@ -88,6 +110,7 @@ class Slot:
 
     name: str
     active: bool
+    lost: bool | None
     held: int | None
 
 
@@ -121,8 +144,9 @@ class PostgresState:
 
     @property
     def connections_used(self) -> float:
-        """The share of what ordinary users may take, in per cent."""
-        return 100 * self.connections / max(1, self.max_connections - int(self.told["reserved"]))
+        """The share of what ordinary users may take or, where that is more, one role or database of its limit."""
+        used = 100 * self.connections / max(1, self.max_connections - int(self.told["reserved"]))
+        return max(used, float(self.told["of_its_limit"]))
 
     @property
     def longest_transaction_s(self) -> float:
@@ -146,12 +170,16 @@ class PostgresState:
         if self.standby:
             replayed = self.told["replayed_s"]
             return None if replayed is None or not self._of_others("receives") else float(replayed)
-        return max((float(each.lag_s or 0) for each in self.replicas if each.streams), default=None)
+        if not all(each.streams for each in self.replicas):
+            return None  # one that has yet to catch up is behind by nobody knows how long
+        return max((float(each.lag_s or 0) for each in self.replicas), default=None)
 
     @property
     def replication_behind(self) -> int | None:
         """Bytes of WAL that the worst replica has not replayed."""
-        return max((int(each.behind or 0) for each in self.replicas), default=None)
+        behind = [each.behind for each in self.replicas]
+        known = [each for each in behind if each is not None]
+        return max(known, default=None) if len(known) == len(behind) else None
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -162,7 +190,10 @@ class PostgresState:
         return tuple(each.name for each in self.slots if not each.active)
 
     @property
-    def held_by_slots(self) -> int:
+    def held_by_slots(self) -> int | None:
+        """None where a slot has lost what it held: whoever reads it can't go on."""
+        if any(each.lost for each in self.slots):
+            return None
         return max((int(each.held or 0) for each in self.slots), default=0)
 
     @property
@@ -180,6 +211,23 @@ class PostgresState:
     @property
     def invalid_indexes(self) -> tuple[str, ...]:
         return tuple(self.told["invalid_indexes"])
+
+    @property
+    def unvalidated(self) -> tuple[str, ...]:
+        return tuple(self.told["unvalidated"])
+
+    @property
+    def unvacuumed(self) -> tuple[str, ...]:
+        everything = () if self.setting("autovacuum") else ("everything",)
+        return (*everything, *self.told["unvacuumed"])
+
+    @property
+    def fullest_sequence(self) -> tuple[float, str]:
+        """How far it has come, in per cent, and its name. CouldNotLook: one of them is closed to this user."""
+        if self.told["hidden_sequences"]:
+            mend = "grant pg_read_all_data, or select on the sequences, to the user of the URL"
+            raise CouldNotLook("PostgreSQL does not show this user how far all sequences are", mend=mend)
+        return max(((float(used or 0), str(name)) for name, used in self.told["sequences"]), default=(0.0, ""))
 
     @property
     def extensions(self) -> frozenset[str]:
@@ -229,7 +277,8 @@ def slowest_of(sql: Sql) -> tuple[float, str]:
         raise CouldNotLook("the extension pg_stat_statements is not in this database", mend=mend)
     found = json.loads(sql.text(_SLOWEST.format(schema=schema, seldom=_SELDOM)))
     if not found:
-        return 0.0, "nothing has run ten times yet"
+        mend = "look again when it has served for a while: the statistics are new"
+        raise CouldNotLook("no statement has run ten times since pg_stat_statements began to count", mend=mend)
     ((mean_ms, query),) = found
     text = " ".join((query or "").split())
     return mean_ms / 1000, text[:200] if text.lower().startswith(_HAS_NO_SECRET) else "a statement of another user"

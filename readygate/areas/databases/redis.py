@@ -163,6 +163,8 @@ class RedisState:
     @property
     def last_save_worked(self) -> bool:
         """Whether the last snapshot and the last write of the append-only file did."""
+        if "rdb_last_bgsave_status" not in self.info:
+            raise CouldNotLook("Redis does not tell how its last snapshot ended", mend="see what ACL the user has")
         written = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
         return all(self.info.get(each, "ok") == "ok" for each in written)
 
@@ -177,7 +179,7 @@ class RedisState:
     @property
     def streaming(self) -> int:
         """How many replicas are online, by what the primary says of each."""
-        return len(self._replicas())
+        return sum(each.get("state") == "online" for each in self._replicas())
 
     @property
     def replication_lag_s(self) -> int | None:
@@ -185,12 +187,14 @@ class RedisState:
         if self.role == "slave":
             linked = self.info.get("master_link_status") == "up"
             return self._number("master_last_io_seconds_ago") if linked else None
-        return max((int(each["lag"]) for each in self._replicas()), default=None)
+        replicas = self._replicas()
+        if any(each.get("state") != "online" for each in replicas):
+            return None  # it is still being sent everything
+        return max((int(each["lag"]) for each in replicas), default=None)
 
     def _replicas(self) -> list[dict[str, str]]:
         told = [value for name, value in self.info.items() if name.startswith("slave") and name[5:].isdigit()]
-        replicas = [dict(part.partition("=")[::2] for part in each.split(",")) for each in told]
-        return [each for each in replicas if each.get("state") == "online"]
+        return [dict(part.partition("=")[::2] for part in each.split(",")) for each in told]
 
     def _number(self, name: str) -> int:
         if name not in self.info:
