@@ -91,3 +91,12 @@ def test_all_resolvers_say_the_same(domain, agreement):
     Mend: see that the zone's serial is the same on all name servers, and wait for the TTL.
     """
     assert agreement.same in domain.resolvers_agree, agreement.reason
+
+
+@pytest.mark.check("dns.registered_for", severity="blocker")
+def test_domain_stays_registered(domain, registration):
+    """When a registration ends everything ends with it, mail included, and whoever is quick gets the name.
+
+    Mend: renew it at the registrar, switch on renewal by itself, and see that the card there is still good.
+    """
+    assert registration.left in domain.registered_for

@@ -6,6 +6,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dns.flags
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from readygate.areas.dns import Domain
 from readygate.errors import CouldNotLook, Mistake
-from tests.web import failing, free_port
+from tests.web import failing, free_port, raw_server
 
 NAME = "api"  # the name that `failing` gives to an entry
 Zone = dict[str, list[str]]
@@ -148,3 +149,41 @@ def test_a_key_that_is_a_name_is_taken(name: str) -> None:
 def test_what_cannot_be_asked_is_refused(declared: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Domain.model_validate(declared)
+
+
+@contextmanager
+def whois_server(said: str) -> Iterator[str]:
+    with raw_server(lambda connection: connection.sendall(said.encode())) as port:
+        yield f"127.0.0.1:{port}"
+
+
+def in_days(days: int, written: str) -> str:
+    return (datetime.now(UTC) + timedelta(days)).strftime(written)
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("   Registry Expiry Date: ", "%Y-%m-%dT04:00:00Z"),
+        ("paid-till:     ", "%Y-%m-%dT21:00:00Z"),
+        ("Expiry date:  ", "%d-%b-%Y"),
+        ("expire: ", "%Y.%m.%d"),
+        ("[Expires on]   ", "%Y/%m/%d"),
+        ("Expires: ", "%Y%m%d"),
+    ],
+)
+def test_a_registration_that_ends_soon_is_found(label: str, written: str) -> None:
+    for days, fails in ((90, set()), (10, {"dns.registered_for"})):
+        with whois_server(f"Domain Name: ZAKUPAI.SITE\n{label}{in_days(days, written)}\nStatus: ok\n") as server:
+            assert failing("dns", {"registered_for": "30d", "whois": server}) == fails
+
+
+@pytest.mark.parametrize("said", ["", "No match for ZAKUPAI.SITE", "Expiry Date: 03/04/2027", "Expires: soon"])
+def test_an_end_that_whois_does_not_tell_is_no_verdict(said: str) -> None:
+    with whois_server(said) as server, pytest.raises(CouldNotLook, match="tells no end"):
+        failing("dns", {"registered_for": "30d", "whois": server})
+
+
+def test_a_whois_server_that_is_not_there_is_no_verdict() -> None:
+    with pytest.raises(CouldNotLook, match="can't be asked"):
+        failing("dns", {"registered_for": "30d", "whois": f"127.0.0.1:{free_port()}"})

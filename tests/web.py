@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import ipaddress
 import shutil
 import socket
@@ -180,6 +181,10 @@ def web_server(answer: Answer = reply, context: ssl.SSLContext | None = None) ->
                 pass  # the client went away, as one does that refuses the certificate
 
         def do_GET(self) -> None:
+            # What is left unread when the connection closes resets it, and may take the answer along.
+            is_sent = "Expect" not in self.headers
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))) if is_sent else b""
+            self.rfile = io.BytesIO(body)
             answer(self)
             self.wfile.flush()
             # A socket that is closed with something unread takes the answer back.

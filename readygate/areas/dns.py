@@ -15,10 +15,11 @@ import dns.resolver
 from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
-from readygate.areas.sites.nodes import split_node
+from readygate.areas.sites.nodes import Node, split_node
 from readygate.areas.sites.origin import ascii_name, is_address
+from readygate.areas.whois import Registration, ask_registration
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtMostDuration, Flag, Seconds, TextSet
+from readygate.expectation import AtLeastDuration, AtMostDuration, Flag, Seconds, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -44,9 +45,15 @@ class Domain(Spec):
         None, description="How long the declared records may be remembered, as the longest says; low before a move."
     )
     resolvers_agree: Flag | None = Field(None, description="Whether all `resolvers` answer the same.")
+    registered_for: AtLeastDuration | None = Field(
+        None, description="How long the domain is still registered, by whois; for the name that was registered."
+    )
 
     resolvers: tuple[str, ...] = Field(
         (), description="A setting: addresses to ask, [address]:port for another port; this machine's unless set."
+    )
+    whois: Node | None = Field(
+        None, description="A setting: the whois server to ask, host[:port]; that of the top-level domain unless set."
     )
     timeout: Seconds = Field(5.0, description="A setting: how long to wait for an answer, at most.")
 
@@ -74,7 +81,7 @@ class Domain(Spec):
                 raise Mistake(f"'{resolver}' is not the address of a resolver", "write e.g. 1.1.1.1 or [::1]:5353")
         if self.resolvers_agree is not None and len(self.resolvers) < 2:
             raise Mistake("one alone always agrees", "add `resolvers: [1.1.1.1, 8.8.8.8]`, or your name servers")
-        if not self.asked_types:
+        if not self.asked_types and (self.registered_for is None or self.ttl or self.resolvers_agree):
             raise Mistake("there is no record to ask for", "declare at least one, e.g. A: [203.0.113.10]")
         return self
 
@@ -112,6 +119,12 @@ def observe_agreement(domain: Domain) -> Agreement:
     told = "; ".join(f"{each}: {_told(records.by_type, records.ttl_s)}" for each, records in answers.items())
     seen = {tuple((kind, frozenset(found)) for kind, found in each.by_type.items()) for each in answers.values()}
     return Agreement(len(seen) == 1, told, (Evidence(f"{domain.name} at {len(answers)} resolvers", told),))
+
+
+def observe_registration(domain: Domain) -> Registration:
+    """Until when it is registered. CouldNotLook: whois doesn't say so."""
+    host, port = split_node(domain.whois) if domain.whois else (None, None)
+    return ask_registration(ascii_name(domain.name.rstrip(".")), host, port, domain.timeout)
 
 
 def _ask(domain: Domain, resolvers: tuple[str, ...]) -> Records:
@@ -173,5 +186,9 @@ def _is_resolver(text: str) -> bool:
 
 
 SECTIONS: Mapping[str, type[Spec]] = {"dns": Domain}
-FACTS: Mapping[str, Callable[..., Any]] = {"records": observe_records, "agreement": observe_agreement}
-AHEAD = frozenset({"records", "agreement"})
+FACTS: Mapping[str, Callable[..., Any]] = {
+    "records": observe_records,
+    "agreement": observe_agreement,
+    "registration": observe_registration,
+}
+AHEAD = frozenset({"records", "agreement", "registration"})
