@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ import testinfra
 
 from readygate.areas.servers.hardening import baseline
 from readygate.errors import CouldNotLook
-from tests.lab.docker import docker
+from tests.lab.docker import OWNER, docker, owner
 from tests.lab.host import Lab, Target
+from tests.lab.image import openrc_image, tiny_image
 from tests.server_checks import held_on, reasons_on
 
 
@@ -230,6 +233,69 @@ def test_nothing_is_free_where_nothing_can_be_written(sound_host: Target) -> Non
     assert held_on(as_root(sound_host), disk=disk) == {"disk.mounted": True, "disk.free": False}
 
 
+# A server with a busybox and little else.
+
+SPARSE = {
+    "system": {"kernel": ">=3", "cpus": 1, "timezone": "UTC"},
+    "processes": {"sleep": {"running": True, "count": 1, "users": ["root"], "limits": {"nofile": 10}}},
+    "cron": {"backup": {"scheduled": False}},
+    "ports": {"80": {"listening": False}},
+    "interfaces": {"lo": {"up": True, "addresses": ["127.0.0.1/8"]}},
+    "files": {
+        "/etc/passwd": {"exists": True, "mode": "0644", "owner": "root", "age": "1h", "contains": {"^root": True}}
+    },
+    "permissions": {"world_writable": 0},
+    "users": {"root": {"groups": ["root"], "password_login": False, "expired": False}, "ghost": {"exists": False}},
+    "superusers": ["root"],
+    "open_accounts": 0,
+    "disk": {"/": {"mounted": True, "free": "1K"}},
+    "memory": {"used": "99%"},
+    "load_average": {"one_minute": 1000},
+    "commands": {"hello": {"run": "echo hi", "output": "hi", "exit": 0}},
+}
+
+
+@pytest.fixture(scope="module")
+def sparse(lab: Lab) -> Iterator[Any]:
+    accounts = (
+        "mkdir /etc; echo root:x:0:0:root:/root:/bin/sh > /etc/passwd; echo root:x:0: > /etc/group; "
+        "echo 'root:*:19000:0:99999:7:::' > /etc/shadow"
+    )
+    name = f"{lab.network}-sparse"
+    label = f"--label={OWNER}={owner()}"
+    docker("run", "--detach", "--name", name, label, "--network", "none", tiny_image(), "sleep", "1000")
+    docker("exec", name, "sh", "-c", accounts)
+    yield testinfra.get_host(f"docker://{name}")
+    docker("rm", "--force", name)
+
+
+def test_a_server_with_a_busybox_only_is_looked_at_as_any(sparse: Any) -> None:
+    assert {check for check, held in held_on(sparse, **SPARSE).items() if not held} == set()
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"updates": {"pending": 0}},
+        {"packages": {"telnetd": {"installed": False}}},
+        {"services": {"nginx": {"running": False}}},
+        {"timers": {"certbot": {"scheduled": False}}},
+        {"failed_units": 0},
+        {"reaches": {"127.0.0.1:1": False}},
+        {"dns": {"legacy.invalid": {"resolvable": False}}},
+        {"permissions": {"unowned": 0}},
+        {"sshd": {"PermitRootLogin": "no"}},
+        {"nginx": {"config": "invalid"}},
+        {"clock": {"synchronised": False}},
+        {"commands": {"slow": {"run": "echo well; sleep 60", "within": "1s", "output": "well"}}},
+    ],
+    ids=lambda declared: next(iter(declared)),
+)
+def test_what_a_busybox_can_not_tell_is_never_a_pass(sparse: Any, declared: dict[str, Any]) -> None:
+    with pytest.raises(CouldNotLook):
+        held_on(sparse, **declared)
+
+
 # Logs of units, and services without systemd.
 
 
@@ -265,6 +331,31 @@ def test_where_nothing_knows_of_packages_or_accounts_none_is_said_to_be_absent(f
     fresh_host.run("rm /etc/passwd")
     with pytest.raises(CouldNotLook, match="/etc/passwd"):
         held_on(host, superusers={"lacks": ["toor"]})
+
+
+WORKER = """\
+#!/sbin/openrc-run
+command=/bin/sleep
+command_args=1000
+command_background=true
+pidfile=/run/worker.pid
+"""
+BEGUN = "mkdir -p /run/openrc; chmod +x /etc/init.d/worker; openrc sysinit; touch /run/openrc/softlevel"
+
+
+def test_openrc_tells_of_its_services(lab: Lab) -> None:
+    declared = {"worker": {"running": True, "enabled": True, "failed": False}}
+    with replace(lab, image=openrc_image()).bare_host() as bare:
+        bare.write("/etc/init.d/worker", WORKER)
+        bare.run(f"{BEGUN}; rc-service worker start; rc-update add worker default")
+        host = testinfra.get_host(f"docker://{bare.container}")
+        assert all(held_on(host, services=declared).values())
+        bare.run("rc-update delete worker default; rc-service worker stop")
+        assert held_on(host, services=declared) == {
+            "service.running": False,
+            "service.enabled": False,
+            "service.failed": True,
+        }
 
 
 # The baseline.

@@ -18,7 +18,7 @@ from readygate.areas.servers.resources import parse_mounts
 from readygate.areas.servers.server import Server
 from readygate.areas.servers.services import parse_service
 from readygate.areas.servers.sshd import parse_sshd
-from readygate.areas.servers.updates import parse_reboot, parse_upgrade
+from readygate.areas.servers.updates import parse_apk, parse_dnf, parse_reboot, parse_upgrade
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.server_checks import here, reasons_on
@@ -100,14 +100,47 @@ def test_security_updates_are_told_from_others() -> None:
     assert updates.security == ("openssl", "libc6")
 
 
+# As apk 2.14 and dnf 4.14 print it.
+APK = "Installed:                                Available:\nbusybox-1.36.1-r0                       < 1.36.1-r5\n"
+DNF = """
+NetworkManager.x86_64       1:1.42.2-8.el9_2        baseos
+bash.x86_64                 5.1.8-6.el9_1           baseos
+Obsoleting Packages
+grub2.x86_64                1:2.06-61.el9           baseos
+= advisories
+{}
+= security
+"""
+
+
+def test_updates_of_alpine_are_told_without_what_they_are_for() -> None:
+    assert parse_apk(APK).all == ("busybox",)
+    assert parse_apk("busybox\nlibcrypto3\n").all == ("busybox", "libcrypto3")
+    with pytest.raises(CouldNotLook, match="which updates are for security"):
+        parse_apk("").security  # noqa: B018
+
+
+def test_updates_by_dnf_are_for_security_only_as_far_as_advisories_say() -> None:
+    advisory = "RHSA-2023:3722 Moderate/Sec. openssl-1:3.0.7-16.el9_2.x86_64\n"
+    updates = parse_dnf(f"{DNF.format(advisory)}{advisory}")
+    assert updates.all == ("NetworkManager", "bash")
+    assert updates.security == ("openssl",)
+    assert parse_dnf(DNF.format(advisory)).security == ()
+    with pytest.raises(CouldNotLook, match="which updates are for security"):
+        parse_dnf(DNF.format("")).security  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("text", "required", "told"),
     [
-        ("6.1.0-9-amd64\n6.1.0-9-amd64 6.1.0-21-amd64 \n", True, "6.1.0-21-amd64 is installed"),
-        ("6.1.0-21-amd64\n6.1.0-9-amd64 6.1.0-21-amd64 \n", False, ""),
-        ("6.1.0-21-amd64\n\n", False, ""),
-        ("5.15.0-1-cloud\n6.1.0-21-amd64 \n", False, ""),
-        ("6.1.0-21-amd64\n\nrequired\nlibc6\ndbus\n", True, "asked for by libc6, dbus"),
+        ("6.1.0-9-amd64\n6.1.0-9-amd64 6.1.0-21-amd64 \n\n", True, "6.1.0-21-amd64 is installed"),
+        ("6.1.0-21-amd64\n6.1.0-9-amd64 6.1.0-21-amd64 \n\n", False, ""),
+        ("6.1.0-21-amd64\n\n\n", False, ""),
+        ("5.15.0-1-cloud\n6.1.0-21-amd64 \n6.1.0-21-amd64\n", False, ""),
+        ("6.6.1-0-lts\nlts \n6.6.2-0-lts \n", True, "its modules are gone"),
+        ("6.6.2-0-lts\nlts \n6.6.2-0-lts \n", False, ""),
+        ("5.15.0-1-cloud\nlts \n6.6.2-0-lts \n", False, ""),
+        ("6.1.0-21-amd64\n\n\nrequired\nlibc6\ndbus\n", True, "asked for by libc6, dbus"),
     ],
 )
 def test_a_reboot_is_due_for_a_newer_kernel_or_if_a_package_asks(text: str, required: bool, told: str) -> None:

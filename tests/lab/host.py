@@ -89,6 +89,10 @@ class Lab:
         """Its address answers, and nothing listens on port 22: refused at once."""
         return self._start("refusing", "sleep", "infinity")
 
+    def bare_host(self) -> Target:
+        """Nothing was booted there; a process 1 sees to the end of others, and that is all."""
+        return self._start("bare", "tail", "-f", "/dev/null", flags=("--init",))
+
     def black_holed_host(self) -> Target:
         """Swallows every packet: a connect ends by its timeout only."""
         host = self._start("black-holed", "sleep", "infinity")
@@ -108,7 +112,7 @@ class Lab:
         host.run("rm /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh")
         return host
 
-    def _start(self, name: str, *command: str) -> Target:
+    def _start(self, name: str, *command: str, flags: tuple[str, ...] = ()) -> Target:
         login = self.folder / "login.pub"
         container = f"{self.network}-{name}"
         docker(
@@ -118,7 +122,7 @@ class Lab:
             "--cgroupns=host", "--volume", f"/sys/fs/cgroup:/sys/fs/cgroup:{_cgroup_mode()}",
             "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
             "--tmpfs", "/srv/shop:size=16m,nr_inodes=1000",
-            self.image, *command,
+            *flags, self.image, *command,
         )  # fmt: skip
         address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
         host = Target(name, address, self.folder / f"{name}.ssh_config", container)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.lab.docker import docker, execute, machine_lock
 
@@ -21,6 +22,12 @@ BOOTSTRAP = (
 )  # fmt: skip
 TARGET = Path(__file__).parent / "target"
 TINY = Path(__file__).parent / "tiny"
+OPENRC = """\
+ARG TARGET
+FROM ${TARGET}
+COPY *.deb /root/
+RUN for package in /root/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -C / --keep-directory-symlink -x; done
+"""
 
 
 def target_image() -> str:
@@ -37,6 +44,18 @@ def tiny_image() -> str:
     target = target_image()
     with machine_lock():
         return _build("tiny", TINY, TARGET=target)
+
+
+def openrc_image() -> str:
+    """The tag of the target with OpenRC on it, which no package may put beside systemd: for what isn't booted."""
+    target = target_image()
+    tag = f"readygate-lab/openrc:{_digest(target, OPENRC)}"
+    with machine_lock(), TemporaryDirectory(prefix="readygate-openrc-") as folder:
+        if not _exists(tag):
+            execute(["sh", "-c", 'cd "$0" && apt-get download openrc librc1 libeinfo1', folder], timeout=120)
+            Path(folder, "Dockerfile").write_text(OPENRC)
+            docker("build", "--tag", tag, f"--build-arg=TARGET={target}", folder, timeout=300)
+    return tag
 
 
 def _bootstrap(tag: str) -> None:

@@ -21,7 +21,7 @@ _STALE_S = 7 * DAY
 
 
 class Updates(Spec):
-    """The updates of a server's packages, by apt."""
+    """The updates of a server's packages, by apt, apk or dnf."""
 
     area: ClassVar[str] = "updates"
     noun: ClassVar[str] = "updates"
@@ -34,11 +34,21 @@ class Updates(Spec):
 
 @dataclass(frozen=True, slots=True)
 class PendingUpdates:
-    """Names of the packages that have an update, and of those for which it mends a hole."""
+    """Names of the packages that have an update, and of those for which it mends a hole, where anyone tells these."""
 
     all: tuple[str, ...]
-    security: tuple[str, ...]
+    advised: tuple[str, ...] | None
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def security(self) -> tuple[str, ...]:
+        """CouldNotLook: the repositories don't say what an update is for."""
+        if self.advised is None:
+            raise CouldNotLook(
+                "the server's repositories do not say which updates are for security",
+                mend="declare `pending` instead",
+            )
+        return self.advised
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +60,50 @@ class Reboot:
 
 
 _LISTS_AGE = r"""
-command -v apt-get >/dev/null || { echo 'it has no apt to ask for updates' >&2; exit 1; }
-set -- /var/lib/apt/lists/*Release
-[ -e "$1" ] || { echo 'it has no lists of packages; run apt-get update' >&2; exit 1; }
+if command -v apt-get >/dev/null; then
+    update='apt-get update'; set -- /var/lib/apt/lists/*Release
+    fetched='/var/lib/apt/lists /var/lib/apt/lists/partial /var/cache/apt/pkgcache.bin'
+elif command -v apk >/dev/null; then
+    update='apk update'; set -- /var/cache/apk/APKINDEX.*; fetched=$*
+elif command -v dnf >/dev/null; then
+    update='dnf makecache'; set -- /var/cache/dnf/*/repodata/repomd.xml; fetched=$*
+else
+    echo 'it has neither apt nor apk nor dnf to ask for updates' >&2; exit 1
+fi
+[ -e "$1" ] || { echo "it has no lists of packages; run $update" >&2; exit 1; }
 date +%s
-cd /var/lib/apt/lists; stat -c %Y . partial ../../../cache/apt/pkgcache.bin 2>/dev/null | sort -n | tail -n 1"""
+stat -c %Y $fetched 2>/dev/null | sort -n | tail -n 1"""
+
+# Dnf ends with 100 where it has any; of repositories that publish no advisories it lists none, old or new.
+_PENDING = """
+if command -v apt-get >/dev/null; then
+    apt-get --simulate --quiet -o Debug::NoLocking=true dist-upgrade
+elif command -v apk >/dev/null; then
+    echo apk; apk version --quiet -l '<'
+else
+    echo dnf; dnf --cacheonly --quiet check-update || [ $? = 100 ] || exit 1
+    echo '= advisories'; dnf --cacheonly --quiet updateinfo list --all || exit 1
+    echo '= security'; dnf --cacheonly --quiet updateinfo list --security
+fi"""
 
 
 def observe_lists_age(host: Any, server: Spec) -> int:
-    """Seconds since the server last asked for updates. CouldNotLook: it never did, or has no apt."""
+    """Seconds since the server last asked for updates. CouldNotLook: it never did, or can't."""
     now, fetched = ask(host, server.name, _LISTS_AGE).text.split()
     return max(0, int(now) - int(fetched))
 
 
 def observe_pending_updates(host: Any, server: Spec, lists_age: int) -> PendingUpdates:
-    """What `apt-get --simulate dist-upgrade` would install. CouldNotLook: it hasn't asked for a week."""
+    """What an upgrade would install, by what the server knows. CouldNotLook: it hasn't asked for a week."""
     if lists_age > _STALE_S:
         age = show_duration(readable_duration(lists_age))
         raise CouldNotLook(
             f"{server.name} last asked for updates {age} ago, so it knows none of the newer",
-            mend="run `apt-get update`, and see why its timer does not",
+            mend="run `apt-get update`, `apk update` or `dnf makecache`, and see why its timer does not",
         )
-    text = ask(host, server.name, "apt-get --simulate --quiet -o Debug::NoLocking=true dist-upgrade", within=120).text
-    return parse_upgrade(text)
+    text = ask(host, server.name, _PENDING, within=120).text
+    manager, _, told = text.partition("\n")
+    return {"apk": parse_apk, "dnf": parse_dnf}.get(manager, lambda _: parse_upgrade(text))(told)
 
 
 def parse_upgrade(text: str) -> PendingUpdates:
@@ -85,6 +116,24 @@ def parse_upgrade(text: str) -> PendingUpdates:
     return PendingUpdates(_names(updates), _names(security), evidence)
 
 
+def parse_apk(text: str) -> PendingUpdates:
+    """Read what `apk version -q -l '<'` prints: `busybox`, or `busybox-1.36.1-r0 < 1.36.1-r5`."""
+    lines = [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("Installed:")]
+    names = tuple(re.sub(r"-\d[^-]*-r\d+$", "", name) for name in lines)
+    return PendingUpdates(names, None, (Evidence("apk version -l '<'", text.strip() or "nothing to install"),))
+
+
+def parse_dnf(text: str) -> PendingUpdates:
+    """Read `bash.x86_64  5.1.8-6.el9_1  baseos`, and below `= security` `RHSA-1 Low/Sec. bash-5.1-6.x86_64`."""
+    updates, _, rest = text.partition("= advisories\n")
+    every, _, security = rest.partition("= security\n")
+    updates, _, _ = updates.partition("Obsoleting Packages")
+    names = re.findall(r"^(\S+)\.\w+ +\S+ +\S+$", updates, re.MULTILINE)
+    advised = {line.split()[-1].rsplit("-", 2)[0] for line in security.splitlines() if line.strip()}
+    evidence = (Evidence("dnf check-update", updates.strip() or "nothing to install"),)
+    return PendingUpdates(tuple(names), tuple(sorted(advised)) if every.strip() else None, evidence)
+
+
 def _names(lines: list[str]) -> tuple[str, ...]:
     return tuple(line.split()[1] for line in lines)
 
@@ -92,6 +141,7 @@ def _names(lines: list[str]) -> tuple[str, ...]:
 _REBOOT = r"""
 echo "$(uname -r)"
 for kernel in /boot/vmlinuz-*; do [ ! -e "$kernel" ] || printf '%s ' "${kernel#/boot/vmlinuz-}"; done; echo
+for modules in /lib/modules/*; do [ ! -e "$modules/modules.dep" ] || printf '%s ' "${modules##*/}"; done; echo
 [ ! -e /run/reboot-required ] || { echo required; cat /run/reboot-required.pkgs 2>/dev/null || :; }"""
 
 
@@ -101,10 +151,14 @@ def observe_reboot(host: Any, server: Spec) -> Reboot:
 
 
 def parse_reboot(text: str) -> Reboot:
-    """Read the kernel that runs, those that are installed, and the note with the packages that left it."""
-    running, installed, *note = text.splitlines()
+    """Read the kernel that runs, those that are installed, their modules, and the note with who left it."""
+    running, installed, modules, *note = text.splitlines()
     if note:
         return Reboot(True, f"asked for by {', '.join(note[1:]) or 'a package'}")
+    # Alpine's kernels have a name without a number, as `lts`, and its updates replace the modules as well.
+    flavours = [each for each in installed.split() if not _order(each) and running.endswith(f"-{each}")]
+    if flavours and running not in modules.split():
+        return Reboot(True, f"it runs {running}, and its modules are gone")
     kernels = installed.split()
     # A container runs a kernel that is none of its own, and so may a host that boots over the network.
     newest = max(kernels, key=_order, default=running)
