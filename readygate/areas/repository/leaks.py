@@ -16,25 +16,39 @@ from readygate.errors import CouldNotLook
 # Longer files are builds and data; a secret there would be in its source too.
 _MOST_BYTES = 2_000_000
 
-_SHAPES = {
-    "a key of AWS": r"\b(?:AKIA|ASIA)(?!IOSFODNN7EXAMPLE)[0-9A-Z]{16}\b",
-    "a token of GitHub": r"\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{60,})",
-    "a token of GitLab": r"\bglpat-[0-9A-Za-z_-]{20,}",
-    "a token of Slack": r"\bxox[abeprs]-[0-9A-Za-z-]{20,}",
-    "a webhook of Slack": r"hooks\.slack\.com/services/T[0-9A-Z]{8,}/B[0-9A-Z]{8,}/[0-9A-Za-z]{20,}",
-    "a webhook of Discord": r"discord(?:app)?\.com/api/webhooks/\d{17,}/[\w-]{60,}",
-    "a token of Telegram": r"(?<![\w-])\d{8,10}:AA[0-9A-Za-z_-]{33}(?![\w-])",
-    "a key of Stripe": r"\b[rs]k_live_[0-9A-Za-z]{20,}",
-    "a key of Google": r"\bAIza[0-9A-Za-z_-]{35}(?![\w-])",
-    "a key of SendGrid": r"\bSG\.[\w-]{22}\.[\w-]{43}",
-    "a token of npm": r"\bnpm_[0-9A-Za-z]{36}\b",
-    "a token of PyPI": r"\bpypi-AgEI[\w-]{50,}",
-    "a key of age": r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b",
+# By kind, how such a secret looks, and what stands in each: to look for that first is a hundred times quicker.
+_SHAPES: dict[str, tuple[str, tuple[bytes, ...]]] = {
+    "a key of AWS": (
+        r"\b(?:AKIA|ASIA)(?!IOSFODNN7EXAMPLE)[0-9A-Z]{16}\b",
+        (
+            b"AKIA",
+            b"ASIA",
+        ),
+    ),
+    "a token of GitHub": (
+        r"\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{60,})",
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"),
+    ),
+    "a token of GitLab": (r"\bglpat-[0-9A-Za-z_-]{20,}", (b"glpat-",)),
+    "a token of Slack": (r"\bxox[abeprs]-[0-9A-Za-z-]{20,}", (b"xox",)),
+    "a webhook of Slack": (
+        r"hooks\.slack\.com/services/T[0-9A-Z]{8,}/B[0-9A-Z]{8,}/[0-9A-Za-z]{20,}",
+        (b"hooks.slack.com",),
+    ),
+    "a webhook of Discord": (r"discord(?:app)?\.com/api/webhooks/\d{17,}/[\w-]{60,}", (b"/api/webhooks/",)),
+    "a token of Telegram": (r"(?<![\w-])\d{8,10}:AA[0-9A-Za-z_-]{33}(?![\w-])", (b":AA",)),
+    "a key of Stripe": (r"\b[rs]k_live_[0-9A-Za-z]{20,}", (b"k_live_",)),
+    "a key of Google": (r"\bAIza[0-9A-Za-z_-]{35}(?![\w-])", (b"AIza",)),
+    "a key of SendGrid": (r"\bSG\.[\w-]{22}\.[\w-]{43}", (b"SG.",)),
+    "a token of npm": (r"\bnpm_[0-9A-Za-z]{36}\b", (b"npm_",)),
+    "a token of PyPI": (r"\bpypi-AgEI[\w-]{50,}", (b"pypi-AgEI",)),
+    "a key of age": (r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b", (b"AGE-SECRET-KEY-1",)),
+    # Code that handles keys mentions their first line; a key goes on with base64.
+    "a private key": (
+        r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\s|\\n|\\r)*[0-9A-Za-z+/=]{40}",
+        (b"PRIVATE KEY-----",),
+    ),
 }
-_SHAPE = re.compile("|".join(f"(?P<n{number}>{shape})" for number, shape in enumerate(_SHAPES.values())))
-_KINDS = tuple(_SHAPES)
-# Code that handles keys mentions their first line; a key goes on with base64.
-_PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\s|\\n|\\r)*[0-9A-Za-z+/=]{40}")
 _KEY_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
 _EXAMPLE = re.compile(r"\.(example|sample|template|dist|tmpl|tpl)\b|\.j2$", re.IGNORECASE)
 _ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
@@ -59,14 +73,14 @@ def leaks_in(path: str, content: bytes) -> Iterator[Leak]:
         yield Leak(path, 0, "a store of keys")
     if len(content) > _MOST_BYTES or b"\0" in content[:8000]:
         return
-    text = content.decode(errors="replace")
-    for found in _SHAPE.finditer(text):
-        kind = _KINDS[int((found.lastgroup or "n0")[1:])]
-        yield Leak(path, text.count("\n", 0, found.start()) + 1, kind)
-    for found in _PRIVATE_KEY.finditer(text):
-        yield Leak(path, text.count("\n", 0, found.start()) + 1, "a private key")
+    text = ""
+    for kind, (shape, marks) in _SHAPES.items():
+        if any(mark in content for mark in marks):
+            text = text or content.decode(errors="replace")
+            for found in re.finditer(shape, text):
+                yield Leak(path, text.count("\n", 0, found.start()) + 1, kind)
     if _is_env_file(path):
-        yield from _env_leaks(path, text)
+        yield from _env_leaks(path, content.decode(errors="replace"))
 
 
 def _is_env_file(path: str) -> bool:
@@ -118,8 +132,9 @@ def _history(root: Path) -> Iterator[Leak]:
     for first in range(0, len(wanted), 500):
         names = wanted[first : first + 500]
         held = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode(), within=300)
+        begin = 0
         for name in names:
-            head, _, rest = held.partition(b"\n")
-            size = int(head.split()[2])
-            content, held = rest[:size], rest[size + 1 :]
-            yield from leaks_in(paths[name], content)
+            head_end = held.index(b"\n", begin)
+            size = int(held[begin:head_end].split()[2])
+            yield from leaks_in(paths[name], held[head_end + 1 : head_end + 1 + size])
+            begin = head_end + size + 2

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-_WORD_END = " \t\n;|&<>()"
-_OPERATORS = ("&&", "||", ";;", "|&", "&>>", "&>", "<<<", "<<-", "<<", ">>", ">&", "<&", "<>", ">|")
+from readygate.areas.repository.shell_words import Token, tokens_of
+
 _REDIRECTIONS = ("<", ">", "<<<", ">>", ">&", "<&", "<>", ">|", "&>", "&>>")
 _ENDS = {"then", "do", "else", "elif", "fi", "done", "esac", "}", ")", ";;"}
 # Programs that run what stands behind them; a word that begins with a dash is an option of theirs.
@@ -67,7 +67,7 @@ def commands_of(script: str, shell: str | None) -> tuple[Command, ...] | None:
     if name not in ("bash", "sh"):
         return None
     flags = "".join(option[1:] for option in options if option.startswith("-") and not option.startswith("--"))
-    reader = _Reader(_tokens(script), errexit="e" in flags or shell in ("bash", "sh"))
+    reader = _Reader(tokens_of(script), errexit="e" in flags or shell in ("bash", "sh"))
     reader.pipefail = shell == "bash" or "pipefail" in options
     return tuple(reader.commands(()))
 
@@ -75,90 +75,6 @@ def commands_of(script: str, shell: str | None) -> tuple[Command, ...] | None:
 def wanted_words(text: str) -> tuple[str, ...]:
     """The words of a command that is looked for."""
     return tuple(shlex.split(text))
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    is_sign: bool
-
-
-def _tokens(script: str) -> list[_Token]:
-    """Words without their quotes, and signs; expressions of GitHub's are one word."""
-    text = re.sub(
-        r"\$\{\{.*?\}\}", lambda found: "{{" + re.sub(r"\W+", ".", found[0]) + "}}", script, flags=re.DOTALL
-    )
-    text = text.replace("\\\n", " ").replace("\r\n", "\n")
-    tokens: list[_Token] = []
-    heredocs: list[str] = []
-    position = 0
-    while position < len(text):
-        here = text[position]
-        if here in " \t":
-            position += 1
-        elif here == "#":
-            position = _line_end(text, position)
-        elif here == "\n":
-            tokens.append(_Token("\n", True))
-            position += 1
-            for end in heredocs:
-                position = _behind_heredoc(text, position, end)
-            heredocs = []
-        elif sign := next(
-            (each for each in _OPERATORS if text.startswith(each, position)), here if here in ";|&<>()" else ""
-        ):
-            position += len(sign)
-            if sign in ("<<", "<<-"):
-                word, position = _word(text, position + len(text[position:]) - len(text[position:].lstrip(" \t")))
-                heredocs.append(word)
-            else:
-                tokens.append(_Token(sign, True))
-        else:
-            word, position = _word(text, position)
-            tokens.append(_Token(word, False))
-    return tokens
-
-
-def _line_end(text: str, position: int) -> int:
-    end = text.find("\n", position)
-    return len(text) if end < 0 else end
-
-
-def _behind_heredoc(text: str, position: int, end: str) -> int:
-    while position < len(text):
-        line_end = _line_end(text, position)
-        line, position = text[position:line_end], line_end + 1
-        if line.strip() == end:
-            break
-    return position
-
-
-def _word(text: str, position: int) -> tuple[str, int]:
-    """A word from here on, and where it ends; what stands in $(...) or in quotes is part of it."""
-    word = ""
-    while position < len(text) and text[position] not in _WORD_END:
-        here = text[position]
-        if here in "'\"":
-            end = position + 1
-            while end < len(text) and text[end] != here:
-                end += 2 if here == '"' and text[end] == "\\" else 1
-            word, position = word + text[position + 1 : end], end + 1
-        elif here == "\\":
-            word, position = word + text[position + 1 : position + 2], position + 2
-        elif text.startswith("$(", position) or here == "`":
-            end = _closing(text, position + 2) if here == "$" else text.find("`", position + 1) + 1 or len(text)
-            word, position = word + text[position:end], end
-        else:
-            word, position = word + here, position + 1
-    return word, position
-
-
-def _closing(text: str, position: int) -> int:
-    depth = 1
-    while position < len(text) and depth:
-        depth += {"(": 1, ")": -1}.get(text[position], 0)
-        position += 1
-    return position
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +98,7 @@ _STAYED = _Left()
 class _Reader:
     """Reads a list of commands, and knows for each whether the shell would heed its failure."""
 
-    def __init__(self, tokens: list[_Token], *, errexit: bool) -> None:
+    def __init__(self, tokens: list[Token], *, errexit: bool) -> None:
         self._tokens = tokens
         self._at = 0
         self._errexit = errexit
@@ -205,7 +121,7 @@ class _Reader:
         token = self._peek()
         return token is None or (token.text in ends and (not token.is_sign or token.text in (")", ";;")))
 
-    def _peek(self) -> _Token | None:
+    def _peek(self) -> Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def _sign(self, *signs: str) -> str | None:
@@ -236,7 +152,7 @@ class _Reader:
                 link = _not_blocking(link, "its failure is caught by `||`")
             elif "&&" in following and not is_last:
                 link = _not_blocking(link, "the shell does not heed a failure before `&&`, except in the last line")
-            if number and not _always(links[:number], signs[:number]):
+            if "||" in signs[:number]:
                 link = [
                     replace(each, blocks=False, reason=f"it runs only behind `{signs[number - 1]}`") for each in link
                 ]
@@ -284,7 +200,7 @@ class _Reader:
                 return self._group(("done",))
             case "case":
                 self._skip_to("in")
-                return self._sometimes(self._group(("esac",)))
+                return _sometimes(self._group(("esac",)))
             case "function":
                 self._at += 2
                 self._sign("(")
@@ -315,13 +231,10 @@ class _Reader:
             if token.text == "elif":
                 found += _not_blocking(self.commands(("then",)), "it is a condition, and those may fail")
             else:
-                found += self._sometimes(self.commands(("elif", "else", "fi", "done")))
+                found += _sometimes(self.commands(("elif", "else", "fi", "done")))
         self._redirections()
         self._left = self._left.only_sometimes(left)
         return found
-
-    def _sometimes(self, commands: list[Command]) -> list[Command]:
-        return _not_blocking(commands, "it runs only under a condition of the script")
 
     def _function(self) -> list[Command]:
         while self._sign("\n"):
@@ -378,6 +291,10 @@ class _Reader:
                 self.pipefail = options[number - 1].startswith("-")
 
 
+def _sometimes(commands: list[Command]) -> list[Command]:
+    return _not_blocking(commands, "it runs only under a condition of the script")
+
+
 def _is_zero(words: tuple[str, ...]) -> bool:
     """Whether an exit code may be 0; without any it is that of the command before."""
     return not words or not words[0].isdigit() or int(words[0]) == 0
@@ -391,11 +308,6 @@ def _fails(commands: list[Command]) -> bool:
 
 def _not_blocking(commands: list[Command], reason: str) -> list[Command]:
     return [replace(each, blocks=False, reason=each.reason or reason) for each in commands]
-
-
-def _always(links: list[list[Command]], signs: list[str]) -> bool:
-    """Whether what follows these links runs each time that the script does not fail before: all are `&&`."""
-    return all(sign == "&&" for sign in signs)
 
 
 def calls_of(commands: tuple[Command, ...], wanted: tuple[str, ...]) -> Iterator[Command]:

@@ -188,16 +188,20 @@ def _condition(value: Any) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _parts(matrix: Any) -> list[Any]:
+    """What a matrix is made of; a text among it is an expression."""
+    return [matrix, *matrix.values()] if isinstance(matrix, dict) else [matrix]
+
+
 def _matrix(told: Mapping[str, Any]) -> dict[str, Any]:
     """By its name, every value that a job of the matrix really has; an expression as it is written."""
     matrix = (told.get("strategy") or {}).get("matrix") or {}
-    if isinstance(matrix, str):
-        return {"": matrix}
+    made = next((each for each in _parts(matrix) if isinstance(each, str)), None)
+    if made is not None:
+        return {"": made}
     axes = {str(name): values for name, values in matrix.items() if name not in ("include", "exclude")}
     combinations: list[dict[str, Any]] = [{}]
     for name, values in axes.items():
-        if not isinstance(values, list):
-            return {"": str(values)}
         combinations = [{**each, name: value} for each in combinations for value in values]
     excluded = [each for each in matrix.get("exclude") or () if isinstance(each, dict)]
     left = [
