@@ -334,13 +334,17 @@ def test_a_folder_that_is_no_checkout_says_nothing(tmp_path: Path) -> None:
     [
         ({"files": {"/etc/passwd": {"exists": True}}}, "no path inside"),
         ({"files": {"../x": {"exists": True}}}, "no path inside"),
-        ({"holds": {"main": True}}, "names no remote"),
         ({"workflows": {"x/ci.yml": {"exists": True}}}, "no file in .github/workflows"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(declared: dict[str, Any], told: str) -> None:
     wrong = [mistake.wrong for _, mistake in misnamed(Repository.model_validate(declared), "shop", ("repositories",))]
     assert told in wrong[0]
+
+
+def test_a_branch_of_no_remote_is_refused() -> None:
+    with pytest.raises(ValidationError, match="names no remote"):
+        Repository.model_validate({"holds": {"main": True}})
 
 
 def test_a_path_out_of_the_repository_is_refused() -> None:

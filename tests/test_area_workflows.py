@@ -364,6 +364,15 @@ def test_a_situation_that_cannot_be_is_refused(text: str) -> None:
         situation(text)
 
 
+@pytest.mark.parametrize("matrix", ["${{ fromJSON(inputs.all) }}", "{include: '${{ fromJSON(inputs.all) }}'}"])
+def test_a_matrix_that_an_expression_makes_is_not_guessed(tmp_path: Path, matrix: str) -> None:
+    text = f"on: push\njobs:\n  test:\n    strategy:\n      matrix: {matrix}\n    steps: [{{run: make}}]\n"
+    root = committed(tmp_path / "shop", {PATHS["ci.yml"]: text})
+    assert not failing(root, workflows={"ci.yml": {"jobs": {"test": {"steps": {"make": {"blocks": True}}}}}})
+    with pytest.raises(CouldNotLook, match="an expression makes the matrix"):
+        failing(root, workflows={"ci.yml": {"jobs": {"test": {"matrix": {"python": ["3.12"]}}}}})
+
+
 def test_another_repository_is_another_truth(tmp_path: Path) -> None:
     root = committed(tmp_path / "shop", {PATHS["ci.yml"]: CI})
     assert not failing(root, workflows={"ci.yml": {"one_at_a_time": True}})

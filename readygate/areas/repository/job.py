@@ -14,7 +14,7 @@ from readygate.areas.repository import jobs, workflow_file
 from readygate.areas.repository.expressions import Before
 from readygate.areas.repository.observed import Observed
 from readygate.areas.repository.script import wanted_words
-from readygate.areas.repository.triggers import SituationText, situation
+from readygate.areas.repository.triggers import Situations, SituationText, situation
 from readygate.areas.repository.workflow_file import WorkflowFile
 from readygate.areas.servers.files import Pattern
 from readygate.errors import CouldNotLook, Mistake
@@ -77,7 +77,7 @@ class Job(Spec):
     area: ClassVar[str] = "job"
     noun: ClassVar[str] = "job"
 
-    when: SituationText | tuple[SituationText, ...] = Field(
+    when: Situations = Field(
         (), description="A setting: in which situations it and its steps are looked at, e.g. push main."
     )
     failed: bool = Field(
@@ -103,10 +103,6 @@ class Job(Spec):
     services: dict[str, JobService] | None = Field(None, description="Services beside it, by name.")
     steps: dict[str, Step] | None = Field(None, description="Steps, by the command or by a name: {black --check: …}.")
 
-    @property
-    def situations(self) -> tuple[str, ...]:
-        return (self.when,) if isinstance(self.when, str) else self.when
-
 
 @dataclass(frozen=True, slots=True)
 class JobHere:
@@ -122,7 +118,7 @@ def observe_job(workflow_file: WorkflowFile | None, job: Job, workflow: Any) -> 
     found = workflow_file.jobs.get(job.name) if workflow_file else None
     if workflow_file is None or found is None:
         return None
-    return JobHere(workflow_file, found, tuple(situation(each).context for each in job.situations) or ({},))
+    return JobHere(workflow_file, found, tuple(situation(each).context for each in job.when) or ({},))
 
 
 def observe_job_idle(job_here: JobHere | None, job: Job, workflow: Any) -> str:
@@ -132,11 +128,11 @@ def observe_job_idle(job_here: JobHere | None, job: Job, workflow: Any) -> str:
     if job.failed:
         after = [jobs.runs_after(job_here.workflow, job_here.job, known) for known in job_here.contexts]
         return "" if all(after) else "the job runs after no failure of any job before it"
-    for each in job.situations:
+    for each in job.when:
         run = jobs.job_runs(job_here.workflow, job_here.job, situation(each), workflow.changing)
         if not run.value:
             return f"the job does not run on {each}: {run.reason}"
-    run = Observed(True) if job.situations else jobs.runs_in(job_here.workflow, job_here.job, {})
+    run = Observed(True) if job.when else jobs.runs_in(job_here.workflow, job_here.job, {})
     return "" if run.value else f"the job does not run: {run.reason}"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from readygate.areas.repository import (
     commands,
@@ -34,6 +34,16 @@ from readygate.expectation import AtMostCount, Flag, Text, TextSet
 from readygate.spec import Spec
 
 
+def remote_branch(text: str) -> str:
+    """A branch with the remote that has it; raises Mistake."""
+    if not all(text.partition("/")):
+        raise Mistake(f"'{text}' names no remote", f"write e.g. origin/{text.strip('/')}")
+    return text
+
+
+RemoteBranch = Annotated[str, AfterValidator(remote_branch)]
+
+
 class Repository(Spec):
     """A repository: a checkout of git, here, where Readygate runs."""
 
@@ -51,7 +61,7 @@ class Repository(Spec):
         None, description='Tags of this commit; {contains: ["v${VERSION}"]} for the release.'
     )
     clean: Flag | None = Field(None, description="Whether no file differs from the commit, and none is added.")
-    holds: dict[str, Flag] | None = Field(
+    holds: dict[RemoteBranch, Flag] | None = Field(
         None,
         description="By branch of a remote, origin/main: whether the commit holds its newest, as the remote tells.",
     )
@@ -72,11 +82,6 @@ class Repository(Spec):
 
     github: GitHub | None = Field(None, description="The same repository at GitHub.")
     images: dict[str, Image] | None = Field(None, description="Images in a container registry, by a name.")
-
-    def refuse_name(self, name: str) -> None:
-        for branch in self.holds or ():
-            if "/" not in branch:
-                raise Mistake(f"'{branch}' names no remote", f"write e.g. origin/{branch}")
 
 
 def observe_checkout(repository: Repository) -> Checkout:

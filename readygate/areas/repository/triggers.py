@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from readygate.areas.repository.expressions import UNKNOWN
 from readygate.areas.repository.workflow_file import WorkflowFile, listed
@@ -81,7 +81,20 @@ def _checked(text: str) -> str:
     return text
 
 
+def _all_checked(raw: object) -> tuple[str, ...]:
+    several = [raw] if isinstance(raw, str) else raw
+    if not isinstance(several, list | tuple) or not several or not all(isinstance(each, str) for each in several):
+        raise Mistake(f"'{raw}' names no situation", "write e.g. push main, or [push main, pull_request main]")
+    return tuple(map(_checked, several))
+
+
 SituationText = Annotated[str, AfterValidator(_checked)]
+_TEXT = {"type": "string", "examples": ["push main"]}
+Situations = Annotated[
+    tuple[str, ...],
+    PlainValidator(_all_checked),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
 
 
 @dataclass(frozen=True, slots=True)
