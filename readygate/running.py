@@ -305,7 +305,11 @@ def _write(run: Run, verdict: Verdict, grounds: Grounds, out: Path, root: Path, 
     }
     for name, text in outputs.items():
         if text is not None:
-            write_atomically(out / name, REDACTOR.redact(text))
+            try:
+                write_atomically(out / name, REDACTOR.redact(text))
+            except (PermissionError, IsADirectoryError) as error:
+                said = (error.strerror or "unusable").lower()
+                raise UsageError(f"{out / name}: can't be written to: {said}; name another folder") from None
 
 
 def _valid_until(run: Run, valid_for_s: float) -> datetime | None:

@@ -258,6 +258,16 @@ def test_a_second_run_into_the_same_folder_is_refused_and_spoils_nothing(project
     assert (drawn.code, drawn.run["state"]) == (3, "running")
 
 
+def test_an_output_that_can_not_be_replaced_is_told_as_what_it_is(project: Project) -> None:
+    project.readygate("run")
+    page = project.folder / "readygate-out" / "report.html"
+    page.unlink()
+    page.mkdir()
+    ended = project.readygate("report")
+    assert ended.code == 2
+    assert "report.html: can't be written to: is a directory; name another folder" in ended.stderr
+
+
 def test_a_full_disk_is_told_as_what_it_is_and_is_no_go(project: Project) -> None:
     (project.folder / "file").write_text("x")
     done = subprocess.run(
