@@ -71,6 +71,16 @@ def test_a_value_that_is_not_there_meets_nothing(path: str) -> None:
     assert response.value_at(path) not in endpoint.json[path]
 
 
+def test_a_member_that_is_there_twice_tells_nothing() -> None:
+    body = b'{"status": "down", "status": "ok", "version": "1.4.2", "db": {"up": false, "up": true}}'
+    with web_server(lambda request: reply(request, body=body)) as port:
+        response, endpoint = observed(port, json={"version": "1.4.2"})
+    assert response.value_at("version") in endpoint.json["version"]
+    for path in ("status", "db.up"):
+        with pytest.raises(CouldNotLook, match="twice"):
+            response.value_at(path)
+
+
 def test_a_page_where_json_is_expected_meets_nothing() -> None:
     with web_server(lambda request: reply(request, body=b"<html>")) as port:
         response, endpoint = observed(port, json={"status": "!=down"})

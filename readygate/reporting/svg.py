@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any
@@ -26,6 +27,7 @@ def svg(
 
     Only what `draw` paints in one of `colours` is kept. `by` are the ids of the elements that name and describe it.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains where there is no home to write to
     import matplotlib  # takes half a second, which only a page with a chart should cost
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -86,9 +87,12 @@ class Response:
         return metric_names(self.text)
 
     def value_at(self, path: str) -> Any:
-        """What the JSON body has at the dotted path, or None where it has nothing there or isn't JSON."""
+        """What the JSON body has at the dotted path, or None where it has nothing there or isn't JSON.
+
+        CouldNotLook: it has it twice, of which readers take the first, or the last, or neither (RFC 8259, 4).
+        """
         try:
-            value = json.loads(self.whole)
+            value = json.loads(self.whole, object_pairs_hook=_members)
         except ValueError:
             return None
         for part in path.split("."):
@@ -99,6 +103,8 @@ class Response:
                     value = value[int(part)]
                 case _:
                     return None
+            if value is _TWICE:
+                raise CouldNotLook(f"the answer of {self.url} has '{part}' twice", mend="let the service say it once")
         return value
 
     @property
@@ -119,6 +125,14 @@ class Response:
                 f"the answer of {self.url} is longer than the {_MOST_BYTES // 1_000_000} MB that are read",
                 mend="declare an endpoint that answers less",
             )
+
+
+_TWICE = object()
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(name for name, _ in pairs)
+    return {name: value if counts[name] == 1 else _TWICE for name, value in pairs}
 
 
 def _attribute(text: str) -> str:
