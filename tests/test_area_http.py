@@ -282,6 +282,22 @@ def test_a_trickle_of_headers_does_not_outlast_the_timeout_either() -> None:
     assert (error.cause, error.reason[-27:]) == ("unreachable:api", "does not answer within 0.3s")
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: a", b"HTTP/1.1 200 OK\r\nX: a\r\n"])
+def test_an_answer_whose_head_breaks_off_is_none(head: bytes) -> None:
+    error = unanswered(lambda connection: connection.sendall(head))
+    assert (error.cause, "breaks off" in error.reason) == ("unreachable:api", True)
+
+
+@pytest.mark.parametrize(
+    "first", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2]
+)
+def test_hints_before_the_answer_are_not_the_answer(first: bytes) -> None:
+    whole = first + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with raw_server(lambda connection: connection.sendall(whole)) as port:
+        response, _ = observed(port, status=200)
+    assert (response.status, response.text) == (200, "ok")
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack"),
     [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],

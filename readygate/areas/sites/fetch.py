@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import ssl
 import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Timer
 from typing import Any
 from urllib.parse import urljoin
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as TookTooLong
 
 from readygate import __version__
+from readygate.areas.sites.connections import Bounded, BoundedTls
 from readygate.areas.sites.metrics_text import metric_names
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
 from readygate.areas.tls.trust import careful_client, describing_context, fault_of
@@ -273,38 +270,12 @@ def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext)
     )
 
 
-class _Bounded(HTTPConnection):
-    """Cut at its timeout as a whole: urllib3 begins to count anew with each byte of a head that only trickles."""
-
-    _watchdog: Timer | None = None
-
-    def connect(self) -> None:
-        super().connect()
-        self._watchdog = Timer(self.timeout or 0, self._cut)
-        self._watchdog.daemon = True
-        self._watchdog.start()
-
-    def _cut(self) -> None:
-        with suppress(OSError):
-            # Not the method of a TLS socket, which would let go of what another thread is reading from.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        if self._watchdog:
-            self._watchdog.cancel()
-        super().close()
-
-
-class _BoundedTls(_Bounded, HTTPSConnection):
-    pass
-
-
 def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool:
     """Connects to where `resolve` says, and speaks to the site by its own name."""
     timeout = urllib3.Timeout(total=origin.timeout_s)
     if origin.scheme == "http":
         pool = urllib3.HTTPConnectionPool(origin.connect_to, origin.dialled, timeout=timeout, retries=False)
-        pool.ConnectionCls = _Bounded
+        pool.ConnectionCls = Bounded
         return pool
     secured = urllib3.HTTPSConnectionPool(
         origin.connect_to,
@@ -315,7 +286,7 @@ def _pool(origin: Origin, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool
         cert_reqs=context.verify_mode,
         server_hostname=origin.host,
     )
-    secured.ConnectionCls = _BoundedTls
+    secured.ConnectionCls = BoundedTls
     return secured
 
 
@@ -327,7 +298,7 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         if len(content) > _MOST_BYTES:
             break
     if time.monotonic() > deadline:
-        raise TimeoutError  # also where the head was cut, which http.client takes for a whole one
+        raise TimeoutError
     return content
 
 
