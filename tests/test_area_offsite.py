@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import socket
@@ -13,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.restore_drills import Drill, drill_now
+from readygate.drills import records
 from readygate.errors import CouldNotLook
-from tests.holding import held
+from tests.holding import LOCAL, held
 from tests.test_area_backups import write
 
 pytestmark = pytest.mark.skipif(not shutil.which("rclone"), reason="there is no rclone on this machine")
@@ -188,6 +193,38 @@ def test_a_store_out_of_reach_is_not_an_empty_one(store: Store) -> None:
     with pytest.raises(CouldNotLook, match="can't be listed"):
         held("backups", store.declared(rpo="26h"))
     store.config.write_text(store.config.read_text().replace("127.0.0.1:1", "127.0.0.1:"))
+
+
+def test_the_copy_elsewhere_is_what_is_drilled(store: Store, tmp_path: Path) -> None:
+    records.keep_in(tmp_path)
+    rows = "".join(f"INSERT INTO t VALUES({number},'{os.urandom(400).hex()}');\n" for number in range(3000))
+    sql = f"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a,b);\n{rows}COMMIT;\n".encode()
+    replaced(store, gzip.compress(sql, 1))
+    (store.folder / "backups" / "shop-2.sql.gz").unlink()  # as when the server's disk is gone
+    drill = {"into": "scratch", "source": "offsite", "expect": {"t": 3000}}
+    spec = Backup.model_validate({**store.declared(rpo="26h"), "restore_drill": drill})
+    spec._named("shop")
+
+    def drilled() -> Drill:
+        assert spec.restore_drill
+        return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+
+    seen = drilled()
+    assert seen.answer("t") == 3000, seen.reason
+    assert f"{store.remote}shop-backups/db/2026/11/shop-2.sql.gz" in seen.reason
+    (store.folder / "other" / "shop-2.sql.gz").unlink()
+    (store.folder / "other").rmdir()
+    replaced(store, gzip.compress(sql[:5000]), hours_old=0.5)
+    assert "can't be restored" in drilled().reason
+    for name in range(3):
+        deleted(store, f"shop-{name}.sql.gz")
+    assert "there is no file at" in drilled().reason
+
+
+def test_a_copy_that_is_nowhere_declared_can_not_be_drilled() -> None:
+    drill = {"into": "scratch", "source": "offsite", "every": "30d"}
+    with pytest.raises(ValidationError, match="from what `offsite` declares"):
+        Backup.model_validate({"on": "app-1", "path": "/b/*.sql", "restore_drill": drill})
 
 
 def test_without_a_backup_there_is_nothing_to_be_the_same(store: Store) -> None:

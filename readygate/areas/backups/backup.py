@@ -126,6 +126,12 @@ class Backup(Spec):
                 f"the backup is on {self.on}, so it can't be drilled on {self.restore_drill.on}",
                 f"write on: {self.on}, or leave it out to drill on the machine that runs this",
             )
+        drill = self.restore_drill
+        if drill and drill.source == "offsite" and (drill.on or not self.offsite):
+            raise Mistake(
+                "a copy elsewhere is drilled on the machine that runs this, from what `offsite` declares",
+                "leave `on` out, and write `offsite` beside `restore_drill`",
+            )
         if self.missed and not self.schedule:
             raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
         return self

@@ -7,6 +7,7 @@ import hashlib
 import io
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -17,28 +18,53 @@ from readygate.drills.copied import digest_of
 from readygate.errors import CouldNotLook
 
 _PIECE_MIB = 8
-_PIECE = _PIECE_MIB * 1024 * 1024
+PIECE = _PIECE_MIB * 1024 * 1024
 _NAMES = 60_000  # a command has room for some more than so many bytes
 
 
 def fetch(host: Any, server: str, artifact: Artifact, target: Path, *, within: float) -> str:
     """Copy the artifact; returns the SHA-256 of what came, in hexadecimal. CouldNotLook: it changed meanwhile."""
-    end = time.monotonic() + within
     path = quote(artifact.path)
+
+    def read(skipped: int) -> str:
+        blocks = f"bs=1048576 skip={skipped // 1048576} count={_PIECE_MIB}"
+        return f"{_may_be_read(path)}\ndd if={path} {blocks} 2>/dev/null | base64"
+
+    digest = fetch_pieces(host, server, artifact, target, read, within=within)
+    now = ask(host, server, f"{_may_be_read(path)}\nstat -L -c '%s %Y' -- {path}").text.split()
+    if now != [str(artifact.size), str(artifact.changed_at)]:
+        raise CouldNotLook(f"{artifact.shown} changed while it was fetched", mend="drill when no backup is running")
+    return digest
+
+
+def fetch_pieces(
+    host: Any,
+    server: str,
+    artifact: Artifact,
+    target: Path,
+    read: Callable[[int], str],
+    *,
+    within: float,
+    piece: int = PIECE,
+) -> str:
+    """Write to the target what `read` has the server print in base64, from each multiple of a piece on.
+
+    Returns the SHA-256 of it. CouldNotLook: not all of it came, or not in time.
+    """
+    end = time.monotonic() + within
     digest = hashlib.sha256()
     with target.open("wb") as file:
-        for skipped in range(0, artifact.size, _PIECE):
+        for skipped in range(0, artifact.size, piece):
             left = end - time.monotonic()
             if left <= 0:
                 raise CouldNotLook(f"{artifact.shown} could not be fetched in time", mend="declare a longer `within`")
-            read = f"dd if={path} bs=1048576 skip={skipped // 1048576} count={_PIECE_MIB} 2>/dev/null"
-            piece = base64.b64decode(ask(host, server, f"{_may_be_read(path)}\n{read} | base64", within=left).output)
-            digest.update(piece)
-            file.write(piece)
-        came = file.tell()
-    now = ask(host, server, f"{_may_be_read(path)}\nstat -L -c '%s %Y' -- {path}").text.split()
-    if came != artifact.size or now != [str(artifact.size), str(artifact.changed_at)]:
-        raise CouldNotLook(f"{artifact.shown} changed while it was fetched", mend="drill when no backup is running")
+            came = base64.b64decode(ask(host, server, read(skipped), within=left).output)
+            digest.update(came)
+            file.write(came)
+        if file.tell() != artifact.size:
+            raise CouldNotLook(
+                f"{artifact.shown} changed while it was fetched", mend="drill when no backup is running"
+            )
     return digest.hexdigest()
 
 
@@ -54,16 +80,16 @@ def fetch_folder(host: Any, server: str, artifact: Artifact, target: Path, *, wi
         target, ask(host, server, f"cd {folder} && find . -type d | tar -cf - --no-recursion -T - | base64").output
     )
     batch: list[str] = []
-    room = _PIECE
+    room = PIECE
     for size, changed_at, name in files:
         left = max(1.0, end - time.monotonic())
-        if size > _PIECE:
+        if size > PIECE:
             large = Artifact(f"{artifact.whole}/{name}", size, 0, changed_at)
             fetch(host, server, large, target / name, within=left)
             continue
         if batch and (size > room or sum(map(len, batch)) > _NAMES):
             _fetch_some(host, server, folder, batch, target, left)
-            batch, room = [], _PIECE
+            batch, room = [], PIECE
         batch.append(name)
         room -= size
     if batch:

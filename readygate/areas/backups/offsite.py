@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from shlex import join, quote
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from readygate.areas.asking import ask
 from readygate.areas.backups.artifacts import Artifact, is_hollow
 from readygate.areas.backups.due import date_in
+from readygate.areas.backups.fetching import PIECE, fetch_pieces
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook
 from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
@@ -25,6 +26,7 @@ from readygate.units import show_size
 
 # As rclone says that a store, or a folder in it, isn't there.
 _ABSENT = ("directory not found", "NoSuchBucket", "object not found")
+_PIECE = 4 * PIECE  # each is a request of its own
 _ENDED = re.compile(r"^exit \d+$", re.MULTILINE)
 
 
@@ -168,6 +170,26 @@ def observe_versioning(host: Any, backup: Any, offsite: Offsite) -> bool | None:
             f"{bucket} does not say whether it keeps versions: {_complaint(answer.errors)}", mend="look at the bucket"
         )
     return bool(said == "Enabled")
+
+
+def fetch_copy(host: Any, backup: Any, offsite: Offsite, copy: Artifact, target: Path, *, within: float) -> str:
+    """Bring a copy here by the server's rclone, piece by piece; returns its SHA-256."""
+
+    def read(skipped: int) -> str:
+        words = _rclone(offsite, "cat", "--offset", str(skipped), "--count", str(_PIECE))
+        # A pipe ends as its last command does, so that what rclone complains of is what tells.
+        return f'{{ {words} {quote(copy.path)} || echo "exit $?" >&2; }} | base64'
+
+    return fetch_pieces(host, backup.on, copy, target, read, within=within, piece=_PIECE)
+
+
+def newest_copy(offsite: Offsite, copies: Copies) -> Artifact | None:
+    """The newest of them, by the name that rclone has for it."""
+    if not copies.found:
+        return None
+    newest = copies.found[0]
+    between = "" if offsite.rclone.endswith((":", "/")) else "/"
+    return Artifact(f"{offsite.rclone}{between}{newest.path}", newest.size, 0, newest.made_at)
 
 
 def _complaint(errors: str) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
@@ -14,6 +15,7 @@ from readygate.announcing import announce
 from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import fetch, fetch_folder
+from readygate.areas.backups.offsite import fetch_copy, newest_copy, observe_copies
 from readygate.drills import records, there
 from readygate.drills.copied import opened
 from readygate.drills.live import count_live_rows
@@ -57,6 +59,9 @@ class RestoreDrill(Spec):
 
     into: Literal["scratch"] = Field(
         description="A setting: `scratch`, a server of its own on the machine that runs this."
+    )
+    source: Literal["server", "offsite"] = Field(
+        "server", description="A setting: `offsite` to restore the newest copy elsewhere, not the file on the server."
     )
     on: str | None = Field(
         None, description="A setting: the server that has the backup, where it is restored; else the copy comes here."
@@ -150,9 +155,10 @@ def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     room = show_size(drill.disk) if drill.disk else "most of what is free"
     where = "this machine" if drill.on is None else drill.on
     user = user_name() if drill.on is None else "an unprivileged user"
+    source, by = (backup.path, "from") if drill.source == "server" else (backup.offsite.rclone, "by the rclone of")
     compared = "; the rows of the live database are counted" if drill.live else ""
     return (
-        f"the newest of {backup.path} is copied from {backup.on} into a scratch folder on {where}, restored "
+        f"the newest of {source} is copied {by} {backup.on} into a scratch folder on {where}, restored "
         f"there by {user} into a server without a network, asked, and removed: at most "
         f"{show_duration(drill.within)}, {room} of disk, {show_size(drill.memory)} of memory a process{compared}"
     )
@@ -162,7 +168,8 @@ def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts
     """The last drill, where it is not due again and all that it showed still holds; else a new one."""
     record = records.read(backup.name)
     asked = _asked(restore_drill)
-    if record and record.asked == asked and restore_drill.every is not None:
+    gone = restore_drill.source == "server" and artifacts.newest is None
+    if record and not gone and record.asked == asked and restore_drill.every is not None:
         kept = _drill_of(record, artifacts.asked_at, "recorded")
         if _holds(kept, restore_drill):
             return kept
@@ -175,8 +182,12 @@ def drill_now(
 ) -> Drill:
     """Restore the newest artifact, and keep a record of it where that succeeds. `tell` hears of each step."""
     newest: Artifact | None = artifacts.newest
+    where = backup.path
+    if drill.source == "offsite":
+        where = backup.offsite.rclone
+        newest = newest_copy(backup.offsite, observe_copies(host, backup, backup.offsite, artifacts))
     if newest is None:
-        return Drill(f"there is no file at {backup.path}")
+        return Drill(f"there is no file at {where}")
     look = _drill_here if drill.on is None else _drill_there
     came = look(host, backup, drill, newest, tell)
     if came.restored is None:
@@ -220,12 +231,18 @@ def _drill_here(
         packed = place.folder / "artifact"
         try:
             with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {backup.on}"):
-                bring = fetch if newest.whole == newest.path else fetch_folder
-                digest = bring(host, backup.on, newest, packed, within=place.left_s)
+                digest = _bring(host, backup, drill, newest, packed, place.left_s)
             restored = restore(place, opened(packed), drill.questions, decrypt=drill.decrypt)
         except NotRestorable as fault:
             return _Came(place.is_offline, tuple(place.steps), fault=str(fault))
         return _Came(place.is_offline, tuple(place.steps), restored, digest)
+
+
+def _bring(host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, target: Path, within: float) -> str:
+    if drill.source == "offsite":
+        return fetch_copy(host, backup, backup.offsite, newest, target, within=within)
+    bring = fetch if newest.whole == newest.path else fetch_folder
+    return bring(host, backup.on, newest, target, within=within)
 
 
 def _drill_there(
@@ -279,7 +296,7 @@ def _differing(drill: RestoreDrill, restored: Restored) -> Mapping[str, float] |
 def _asked(drill: RestoreDrill) -> str:
     questions = drill.questions
     return records.digest_of(
-        questions.values, questions.moments, questions.database, drill.live is not None, drill.on
+        questions.values, questions.moments, questions.database, drill.live is not None, drill.on, drill.source
     )
 
 
