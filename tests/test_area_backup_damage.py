@@ -494,6 +494,7 @@ def test_a_message_that_is_only_packed_is_not_encrypted(tmp_path: Path) -> None:
     write(tmp_path / "plain", b"rows " * 500)
     gpg = ["gpg", "--homedir", tmp_path, "--batch", "--armor", "--output", tmp_path / "shop.sql.asc", "--store"]
     subprocess.run([*gpg, tmp_path / "plain"], check=True, capture_output=True)
+    subprocess.run(["gpgconf", "--homedir", tmp_path, "--kill", "all"], check=False)
     assert b"BEGIN PGP MESSAGE" in (tmp_path / "shop.sql.asc").read_bytes()
     assert not held("backups", declared(tmp_path, "*.asc", encrypted=True))["backup.encrypted"]
 

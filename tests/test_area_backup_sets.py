@@ -217,6 +217,8 @@ def encrypted_by(tool: str, path: Path, home: Path) -> None:
         "openssl": f"openssl enc -aes-256-cbc -pbkdf2 -pass pass:ours -out {path}",
     }
     subprocess.run(commands[tool], input=DUMP.encode(), shell=True, check=True, capture_output=True)
+    if tool.startswith("gpg"):  # it leaves an agent running
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
 
 
 @pytest.mark.parametrize("tool", ["age", "age -a", "gpg", "gpg -a", "openssl"])

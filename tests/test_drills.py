@@ -410,6 +410,14 @@ def test_a_snapshot_of_redis_is_loaded_and_asked(snapshot: Path) -> None:
 
 
 @needs_redis
+def test_a_snapshot_of_a_newer_redis_is_not_the_fault_of_the_snapshot(snapshot: Path, tmp_path: Path) -> None:
+    data = snapshot.read_bytes()
+    (tmp_path / "dump.rdb").write_bytes(data[:5] + b"0099" + data[9:])
+    with pytest.raises(CouldNotLook, match="of a newer Redis"):
+        drilled(tmp_path / "dump.rdb", Questions(("dbsize",)))
+
+
+@needs_redis
 @pytest.mark.parametrize(
     "broken",
     [
