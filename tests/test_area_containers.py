@@ -114,6 +114,23 @@ def test_a_container_that_logs_elsewhere_has_no_log_space_to_judge(shop: Private
         failing(service(log_space="1G"))
 
 
+@pytest.mark.parametrize(
+    ("source", "reaches"),
+    [
+        ("/var/run/docker.sock", True),
+        ("/run/user/1000/docker.sock", True),
+        ("/run/user/1000", True),
+        ("/run/user/1000/podman", True),
+        ("/", True),
+        ("/run/shop", False),
+        ("/var/lib/shop", False),
+    ],
+)
+def test_the_socket_of_an_engine_is_found_in_whatever_folder_it_is(source: str, reaches: bool) -> None:
+    container = ActualContainer(mounts={"/host": Mounted("bind", source, writable=False)})
+    assert container.has_engine_socket is reaches
+
+
 # The daemon.
 
 DAEMON = {

@@ -120,7 +120,9 @@ def test_updates_hold_once_they_are_installed(fresh_host: Target) -> None:
     assert "waiting are lab-tool" in reasons["updates.security"]
     assert reasons["updates.pending"]
     assert not reasons["updates.lists_age"]
-    fresh_host.run("dpkg --install /srv/shop/repo/lab-tool_1.1.deb")
+    fresh_host.run("apt-mark hold lab-tool")
+    assert not any(held_on(as_root(fresh_host), updates=declared).values())
+    fresh_host.run("dpkg --install --force-hold /srv/shop/repo/lab-tool_1.1.deb")
     assert all(held_on(as_root(fresh_host), updates=declared).values())
 
 

@@ -18,7 +18,7 @@ from readygate.areas.servers.resources import parse_mounts
 from readygate.areas.servers.server import Server
 from readygate.areas.servers.services import parse_service
 from readygate.areas.servers.sshd import parse_sshd
-from readygate.areas.servers.updates import parse_apk, parse_dnf, parse_reboot, parse_upgrade
+from readygate.areas.servers.updates import parse_apk, parse_apt, parse_dnf, parse_reboot, parse_upgrade
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.server_checks import here, reasons_on
@@ -98,6 +98,17 @@ def test_security_updates_are_told_from_others() -> None:
     updates = parse_upgrade(UPGRADE)
     assert updates.all == ("base-files", "openssl", "libc6")
     assert updates.security == ("openssl", "libc6")
+
+
+def test_lists_that_are_too_old_or_not_for_security_say_nothing_of_it() -> None:
+    lists = "1795226400\nSuite: stable-security\nValid-Until: {}\n= upgrade\n"
+    assert parse_apt(lists.format("Sat, 28 Nov 2026 09:00:00 UTC")).security == ()
+    with pytest.raises(CouldNotLook, match="has not answered since"):
+        parse_apt(lists.format("Fri, 20 Nov 2026 09:00:00 UTC"))
+    plain = parse_apt(f"1795226400\nSuite: stable\n= upgrade\n{UPGRADE}")
+    assert len(plain.all) == 3
+    with pytest.raises(CouldNotLook, match="which updates are for security"):
+        plain.security  # noqa: B018
 
 
 # As apk 2.14 and dnf 4.14 print it.

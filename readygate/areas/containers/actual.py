@@ -14,7 +14,7 @@ _PROJECT, _SERVICE, _ONE_OFF = (f"com.docker.compose.{label}" for label in ("pro
 
 _SOCKET = re.compile(r"(docker|podman|containerd)\.sock$")
 # Whoever has one of these folders of the host has the socket in it, too.
-_FOLDERS_OF_SOCKETS = ("/", "/run", "/var", "/var/run", "/run/podman", "/run/containerd")
+_FOLDERS_OF_SOCKETS = re.compile(r"/|(/var)?/run(/podman|/containerd|/user(/\d+(/podman)?)?)?|/var")
 
 _ENDED = ("exited", "stopped", "dead")
 # What crashes over and over is up in between, as the engine waits longer each time, up to a minute.
@@ -108,7 +108,7 @@ class ActualContainer:
         if not self.exists:
             return None
         sources = [mounted.source for mounted in self.mounts.values() if mounted.type == "bind"]
-        return any(_SOCKET.search(source) or source in _FOLDERS_OF_SOCKETS for source in sources)
+        return any(_SOCKET.search(source) or _FOLDERS_OF_SOCKETS.fullmatch(source) for source in sources)
 
     @property
     def log_space(self) -> int | None:

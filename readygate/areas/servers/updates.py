@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -46,7 +47,7 @@ class PendingUpdates:
         if self.advised is None:
             raise CouldNotLook(
                 "the server's repositories do not say which updates are for security",
-                mend="declare `pending` instead",
+                mend="add the source of security updates, or declare `pending` instead",
             )
         return self.advised
 
@@ -77,7 +78,9 @@ stat -c %Y $fetched 2>/dev/null | sort -n | tail -n 1"""
 # Dnf ends with 100 where it has any; of repositories that publish no advisories it lists none, old or new.
 _PENDING = """
 if command -v apt-get >/dev/null; then
-    apt-get --simulate --quiet -o Debug::NoLocking=true dist-upgrade
+    echo apt; date +%s
+    grep -hiE '^(Valid-Until|Suite|Label|Codename):' /var/lib/apt/lists/*Release || [ $? = 1 ] || exit 1
+    echo '= upgrade'; apt-get --simulate --quiet --ignore-hold -o Debug::NoLocking=true dist-upgrade
 elif command -v apk >/dev/null; then
     echo apk; apk version --quiet -l '<'
 else
@@ -103,7 +106,26 @@ def observe_pending_updates(host: Any, server: Spec, lists_age: int) -> PendingU
         )
     text = ask(host, server.name, _PENDING, within=120).text
     manager, _, told = text.partition("\n")
-    return {"apk": parse_apk, "dnf": parse_dnf}.get(manager, lambda _: parse_upgrade(text))(told)
+    return {"apt": parse_apt, "apk": parse_apk, "dnf": parse_dnf}[manager](told)
+
+
+def parse_apt(text: str) -> PendingUpdates:
+    """Read the time, what the lists say of themselves, and below `= upgrade` what apt would do.
+
+    CouldNotLook: one of the lists is older than it may be, so its source has not answered for a while.
+    """
+    head, _, upgrade = text.partition("= upgrade\n")
+    now, _, lists = head.partition("\n")
+    for until in re.findall(r"^Valid-Until: (.+)$", lists, re.MULTILINE):
+        if parsedate_to_datetime(until).timestamp() < float(now):
+            raise CouldNotLook(
+                f"a list of packages was valid until {until} only, so its source has not answered since",
+                mend="run `apt-get update`, and see which source it complains of",
+            )
+    updates = parse_upgrade(upgrade)
+    # Where no source is one of security updates, none of them is ever seen to wait.
+    from_security = re.search(r"^(Suite|Label|Codename):.*security", lists, re.MULTILINE | re.IGNORECASE)
+    return updates if from_security else replace(updates, advised=None)
 
 
 def parse_upgrade(text: str) -> PendingUpdates:
