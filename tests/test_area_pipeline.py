@@ -393,6 +393,30 @@ def test_a_registry_that_wants_a_login_is_given_one(tmp_path: Path) -> None:
             images(address, login={**login, "password": "wrong-one"}, exists=True)
 
 
+def test_a_registry_that_sends_us_for_a_token_is_given_it() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path, authorization = request.path, request.headers["Authorization"]
+        asked.append((path.partition("?")[0], authorization))
+        if path.startswith("/token"):
+            wanted = "repository%3Aacme%2Fshop%3Apull" in path and authorization == "Basic bGFiOnM0Y3JldA=="
+            reply(request, 200 if wanted else 401, b'{"token": "for-a-while"}')
+        elif authorization == "Bearer for-a-while":
+            reply(request, 200, b'{"config": {}}')
+        else:
+            here = f"http://{request.headers['Host']}/token"
+            reply(request, 401, b"{}", WWW_Authenticate=f'Bearer realm="{here}",service="lab"')
+
+    with web_server(answer) as port:
+        assert images(f"127.0.0.1:{port}", login={"user": "lab", "password": "s4cret"}, exists=True) == set()
+        manifest = "/v2/acme/shop/manifests/v1.4.2"
+        assert [path for path, _ in asked] == [manifest, "/token", manifest]
+        assert asked[0][1] is None
+        with pytest.raises(CouldNotLook, match="401"):
+            images(f"127.0.0.1:{port}", login={"user": "lab", "password": "wrong"}, exists=True)
+
+
 def test_a_page_that_is_not_found_is_no_image_that_is_not_there() -> None:
     with github({}) as url, pytest.raises(CouldNotLook):
         images(url.removeprefix("http://"), exists=False)

@@ -232,7 +232,8 @@ def test_a_workflow_that_git_does_not_track_is_not_there(tmp_path: Path) -> None
     [
         (CI.replace("  deploy:\n", "  test:\n"), "there twice"),
         (CI.replace("needs: test", "needs: tests"), "no job is called tests"),
-        ("jobs: {}\n", "`on` and `jobs`"),
+        ("jobs: {test: {}}\n", "`on` and `jobs`"),
+        ("on: push\njobs: {}\n", "`on` and `jobs`"),
         ("on: push\njobs: [\n", "line"),
     ],
 )

@@ -106,7 +106,7 @@ def read_workflow(path: str, text: str) -> WorkflowFile:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise _cannot(path, f"{getattr(error, 'problem', None) or 'it is not YAML'}{line}") from None
-    if not isinstance(tree, dict) or not isinstance(tree.get("jobs"), dict) or "on" not in tree:
+    if not isinstance(tree, dict) or not isinstance(tree.get("jobs"), dict) or not (tree["jobs"] and tree.get("on")):
         raise _cannot(path, "a workflow has `on` and `jobs`")
     shell = _shell_of(tree)
     try:
