@@ -20,7 +20,7 @@ from readygate.afterwards import follow_up, keep
 from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.grounds import Grounds
 from readygate.inventory import Inventory, load
-from readygate.load.intent import HELD_BACK
+from readygate.load.intent import HELD_BACK, ONCE
 from readygate.merging import Shard, merged
 from readygate.policy import Policy
 from readygate.redaction import REDACTOR
@@ -120,10 +120,12 @@ def watch(
     """Look again and again for `lasting_s`, as after a switch of traffic; returns the exit code.
 
     It ends at once where more than `tolerate` looks were no GO. Fewer are forgiven, if the last one is a GO.
+    Load is sent in the first look alone, and what it showed holds for all.
     """
     look = partial(_quiet_look, path, environment, profile, out)
     _ready(path, environment, profile)
     hold(out)
+    os.environ[ONCE] = f"{os.getpid()} {datetime.now(UTC).isoformat()}"
     ends_at, looks, bad = monotonic() + lasting_s, 0, 0
     while True:
         begun = monotonic()
@@ -139,6 +141,7 @@ def watch(
         if bad > tolerate or judged.exit_code is ExitCode.INTERRUPTED or left_s <= max(0.0, pause_s):
             break
         sleep(max(0.0, pause_s))
+    del os.environ[ONCE]
     print()  # noqa: T201
     _print(judged.run, judged.verdict)
     _conclude(judged, out.absolute(), path.resolve().parent, is_kept=True)

@@ -81,3 +81,13 @@ def test_a_plan_that_cannot_make_its_rate_ends_with_the_numbers(tmp_path: Path) 
     assert ended.code == 2
     assert "100 users who think 1-3 s can make 50/s at most, and the threshold demands 1000/s" in ended.stderr
     assert "2050 users" in ended.stderr
+
+
+def test_a_watch_sends_load_in_its_first_look_alone(tmp_path: Path) -> None:
+    with serving() as target:
+        project = Project(tmp_path)
+        project.write("inventory.yml", INVENTORY.format(url=target.url, path="/sound"))
+        ended = project.readygate("watch", "--for", "12s", "--every", "1s")
+        assert ended.code == 0, ended.stdout[-2000:]
+        assert "look 2: GO" in ended.stdout
+        assert target.asked["sound"] == 400

@@ -401,7 +401,9 @@ def test_processes_of_one_session_share_one_run(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one")
-    declared = plan(target.url, "/sound", stages=SHORT, thresholds={"errors": 0})
+    declared = plan(target.url, "/sound", stages=[{"hold": "3s", "measure": True}], thresholds={"errors": 0})
+    declared["watch"] = {"on": "app-1", "memory": "<99%"}
     before = target.asked["sound"]
     first, second = run(declared), run(declared)
+    assert observe_watched(first) == observe_watched(second)
     assert target.asked["sound"] - before == first.outcome.whole.good == second.outcome.whole.good

@@ -14,6 +14,9 @@ from readygate.units import show_duration, show_rate
 # The variable under which no load is sent yet, and the cause of what is not known for that.
 HELD_BACK = "READYGATE_HOLD_LOAD_BACK"
 
+# The variable whose value is the same in all processes and looks that share one sending of each plan.
+ONCE = "READYGATE_LOAD_ONCE"
+
 _NOW_AND_THEN_S = 10
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from readygate.announcing import announce
-from readygate.areas.load.watch import Watched, Watching, conclude_watched, watching
+from readygate.areas.load.watch import Watched, Watching, conclude_watched, keep, kept, watching
 from readygate.errors import CouldNotLook
 from readygate.expectation import Expectation
 from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
 from readygate.load.histogram import quantile
-from readygate.load.intent import HELD_BACK, intent, progress_shown
+from readygate.load.intent import HELD_BACK, ONCE, intent, progress_shown
 from readygate.load.outcome import PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
 from readygate.load.tally import NO_ANSWER
@@ -130,8 +130,12 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
             ):
                 announce(said)
                 running.run(made, file, say)
+            if seen:
+                keep(seen, file.with_suffix(".watched"))
         elif not file.exists():
             raise CouldNotLook("the run, which another process of this session began, ended without an outcome")
+        elif load.watch:
+            seen = kept(file.with_suffix(".watched"))
         outcome = Outcome.read(file)
     _refuse_empty(outcome)
     return LoadRun(made, outcome, file, load.thresholds.latency_limits, seen, (Evidence(said, _summary(outcome)),))
@@ -141,7 +145,7 @@ def observe_watched(load_run: LoadRun) -> Watched:
     """What the server was like under load. CouldNotLook: it didn't answer, or the load was cut short."""
     seen, outcome = load_run.watched, load_run.outcome
     if seen is None:
-        raise CouldNotLook("another process of this session watched the server", mend="run the load suite in one")
+        raise CouldNotLook("the plan watches no server")
     if seen.blind is not None:
         raise seen.blind
     if outcome.stopped:
@@ -155,10 +159,11 @@ def observe_watched(load_run: LoadRun) -> Watched:
 def _one_at_a_time(file: Path) -> Iterator[bool]:
     """Hold the load back while another process of pytest sends some; False where this very run is over already.
 
-    The processes of one session of pytest-xdist share an id; each of them would else run the plan for itself.
+    The processes of one session of pytest-xdist share an id, as do the looks of one `readygate watch`; each of them
+    would else run the plan for itself.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    session = os.environ.get(ONCE) or os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
     with file.with_name("lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         begun = file.with_suffix(".session")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, ClassVar
 
@@ -89,6 +91,15 @@ def watching(host: Any, watch: Watch) -> Iterator[Watching]:
     finally:
         over.set()
         thread.join(60)
+
+
+def keep(seen: Watching, path: Path) -> None:
+    """For other processes of the same session; what was not seen is not kept."""
+    path.write_text(json.dumps([astuple(each) for each in seen.samples] if seen.blind is None else []))
+
+
+def kept(path: Path) -> Watching:
+    return Watching([Sample(*each) for each in json.loads(path.read_text())])
 
 
 def observe_sample(host: Any, watch: Watch) -> Sample:
