@@ -67,6 +67,12 @@ def test_what_is_not_known_is_quoted() -> None:
     assert error.reason == "no shell could be had on app-1 (exit code 42): some new message"
 
 
+def test_what_answers_in_place_of_a_shell_is_quoted() -> None:
+    error = explain_connection_failure("app-1", "backups only\n", 0)
+    assert error.reason == "no shell could be had on app-1 (exit code 0): backups only"
+    assert "ForceCommand" in error.mend
+
+
 def test_silence_names_the_seconds() -> None:
     assert "no sign of a shell for 6 s" in explain_connection_failure("app-1", "", waited=6.0).reason
 

@@ -120,6 +120,13 @@ _TURNED_AWAY = re.compile(
 )
 
 
+# By the exit code of a client that gave no shell, where nothing that was said is known.
+_TRY: dict[int | None, str] = {
+    0: "something else answers in place of a shell: look at ForceCommand, authorized_keys and the login shell",
+    255: "try it by hand; `ssh -v` tells more, and `LogLevel` in ssh_config may keep it from telling",
+}
+
+
 def explain_connection_failure(
     server: str, stderr: str, rc: int | None = None, *, waited: float | None = None
 ) -> CouldNotLook:
@@ -148,7 +155,8 @@ def explain_connection_failure(
         )
         return CouldNotLook(reason + said, cause=cause, mend=mend)
     ended = "" if rc is None else f" (exit code {rc})"
-    return CouldNotLook(f"no shell could be had on {server}{ended}{said}", cause=cause, mend="try it by hand")
+    mend = _TRY.get(rc, "try it by hand")
+    return CouldNotLook(f"no shell could be had on {server}{ended}{said}", cause=cause, mend=mend)
 
 
 def was_turned_away(stderr: str) -> bool:
