@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,19 @@ def test_an_answer_that_is_not_tls_is_not_a_refusal() -> None:
         with pytest.raises(CouldNotLook, match="which is not TLS") as error:
             observe_protocols(origin)
     assert error.value.cause == "handshake:api"
+
+
+@pytest.mark.parametrize("observe", [observe_protocols, observe_certificate, observe_trust])
+def test_a_trickle_is_not_a_refusal_and_does_not_outlast_the_timeout(observe: Callable[[Any], Any]) -> None:
+    def trickle(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(bytes.fromhex("1603034000"))
+            for _ in range(100):
+                connection.sendall(b"\x02")
+                time.sleep(0.1)
+
+    with raw_server(trickle) as port, pytest.raises(CouldNotLook):
+        observe(origin_of(site(f"https://{HOST}:{port}", timeout="300ms", tls={"trusted": True})))
 
 
 def test_silence_is_not_a_refusal() -> None:

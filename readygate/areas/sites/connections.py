@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
-from contextlib import suppress
-from threading import Timer
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Timer
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _SWITCHING_PROTOCOLS = 101
+
+
+@contextmanager
+def ending_in(seconds: float, connection: socket.socket) -> Iterator[None]:
+    """Cut the connection after so long, however steadily bytes trickle in. Raises TimeoutError where it was cut."""
+    is_late = Event()
+    line = socket.socket(fileno=os.dup(connection.fileno()))  # TLS takes the place of the original
+
+    def cut() -> None:
+        is_late.set()
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    watchdog = Timer(seconds, cut)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        line.close()
+        if is_late.is_set():
+            raise TimeoutError("timed out")
 
 
 class _Lines:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from email.message import Message
 from email.parser import BytesParser
 
+from readygate.areas.sites.connections import ending_in
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls.trust import careful_client, describing_context, fault_of
 from readygate.errors import CouldNotLook
@@ -47,7 +48,7 @@ def ask_head(
     """
     lines = [f"{method} {origin.prefix}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     try:
-        with connected(origin, carries_ours=carries_ours) as line:
+        with connected(origin, carries_ours=carries_ours) as line, ending_in(patience_s, line):
             line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
             line.settimeout(patience_s)
             return _head(line)

@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from cryptography import x509
 
+from readygate.areas.sites.connections import ending_in
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls.trust import sent_chain
@@ -39,8 +40,9 @@ def exchange(
     """Send one hello and read the answer to it; a connection that is reset refuses."""
     with origin.connect() as connection, connection.makefile("rb") as answer:
         try:
-            connection.sendall(hello)
-            return read(answer)
+            with ending_in(origin.timeout_s, connection):
+                connection.sendall(hello)
+                return read(answer)
         except (ConnectionResetError, BrokenPipeError):
             return None
         except (OSError, tls_hello.StrangeAnswerError) as error:
@@ -57,7 +59,8 @@ def handshake(origin: Origin, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket
     """A finished handshake; a certificate that doesn't verify is for the caller to tell of."""
     with origin.connect() as plain:
         try:
-            connection = context.wrap_socket(plain, server_hostname=origin.host)
+            with ending_in(origin.timeout_s, plain):
+                connection = context.wrap_socket(plain, server_hostname=origin.host)
         except ssl.SSLCertVerificationError:
             raise
         except OSError as error:
