@@ -59,7 +59,7 @@ def test_a_renewal_that_nobody_loads_is_found(issued: tuple[Target, Acme]) -> No
     host.run(f"sed -i /renew_hook/d /etc/letsencrypt/renewal/{HOST}.conf")
     host.run("certbot renew --force-renewal --no-random-sleep-on-renew")
     assert failed(host, acme) == {"deployed.served"}
-    host.run("systemctl reload nginx")
+    host.run("systemctl restart nginx")
     assert failed(host, acme) == set()
 
 
@@ -67,9 +67,9 @@ def test_a_challenge_that_can_no_longer_be_reached_is_found(issued: tuple[Target
     """As after a redirect to the new web root: nothing is due for weeks, and the timer's runs end well."""
     host, acme = issued
     host.run("mv /var/www/html /var/www/elsewhere; mkdir /var/www/html; cp /var/www/elsewhere/* /var/www/html")
-    host.run(f"sed -i 's#root .*#root /var/www/elsewhere;#' {SITE}; systemctl reload nginx")
+    host.run(f"sed -i 's#root .*#root /var/www/elsewhere;#' {SITE}; systemctl restart nginx")
     assert failed(host, acme) == {"renewal.dry_run"}
-    host.run(f"sed -i 's#root .*#root /var/www/html;#' {SITE}; systemctl reload nginx")
+    host.run(f"sed -i 's#root .*#root /var/www/html;#' {SITE}; systemctl restart nginx")
 
 
 def test_a_last_run_that_failed_is_found(issued: tuple[Target, Acme]) -> None:
