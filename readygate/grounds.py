@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from readygate.attestations import Word, holding, read_attestations
-from readygate.excuses import Finding, Waiver
+from readygate.excuses import CLOCKS_APART, Finding, Waiver
 from readygate.history import FOLDER, History
 from readygate.profile import Profile
 from readygate.results import Run
@@ -16,6 +16,7 @@ from readygate.verdict import Verdict, decide
 from readygate.waivers import read_waivers
 
 _BRING_BACK = "bring it back from where the history is kept; until then each failure counts as new"
+_SET_THE_CLOCK = "set the clock; until then each failure counts as new"
 _MOST = 5
 
 
@@ -44,16 +45,19 @@ class Grounds:
         return self.history.last_green(run)
 
     def judge(self, run: Run, now: datetime) -> Verdict:
-        """Where the history is not whole, no failure counts as known from it."""
+        """Where the history is not whole, or the clock was set back, no failure counts as known from it."""
         previous = self.previous(run)
-        wounds = list(self.history.wounds(previous)) if previous else []
+        wounds = self.history.wounds(previous) if previous else ()
+        doubts = [Finding(f"The kept run {each} {why}", _BRING_BACK, str(FOLDER)) for each, why in wounds]
+        newest = self.history.newest()
+        if newest is not None and newest.started_at > now + CLOCKS_APART:
+            doubts.append(Finding(f"The kept run {newest.run_id} is yet to come", _SET_THE_CLOCK, str(FOLDER)))
         verdict = decide(
             run,
             self.profile,
             now=now,
             waivers=self.waivers,
             attestations=tuple(holding(self.words, run.results)),
-            previous=None if wounds else previous,
+            previous=None if doubts else previous,
         )
-        findings = (Finding(f"The kept run {each} {why}", _BRING_BACK, str(FOLDER)) for each, why in wounds[:_MOST])
-        return replace(verdict, findings=(*verdict.findings, *findings))
+        return replace(verdict, findings=(*verdict.findings, *doubts[:_MOST]))

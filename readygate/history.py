@@ -66,7 +66,7 @@ class History:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{run.run_id}.json"
         beside = path.with_suffix(".new")
-        newest = self._newest()
+        newest = self.newest()
         write_atomically(beside, document(run, verdict, follows=newest and [newest.run_id, newest.seal]))
         beside.chmod(_READ_ONLY)
         try:
@@ -99,7 +99,8 @@ class History:
             elif not any((self.folder / f"{earlier}{ending}").exists() for ending in (".json", FORGOTTEN)):
                 yield earlier, "is missing"
 
-    def _newest(self) -> Kept | None:
+    def newest(self) -> Kept | None:
+        """The last run that was kept, of whatever question."""
         for path in reversed(self._paths()):
             with suppress(UsageError, KeyError, ValueError):
                 return _in_short(path)

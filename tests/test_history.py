@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from readygate.errors import UsageError
+from readygate.grounds import Grounds
 from readygate.history import History, compare, flapping, times_to_mend
 from readygate.profile import Profile
 from readygate.results import Outcome, Result, Run, State, Subject
-from readygate.verdict import decide
+from readygate.spec import Severity
+from readygate.verdict import Word, decide
 from tests.projects import Project
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -197,6 +199,21 @@ def test_what_retention_deleted_is_not_missed(tmp_path: Path) -> None:
     assert list(history.wounds()) == []
     first.write_bytes(bytes_of_first)  # as a bucket does that still has it
     assert [each.run_id for each in history.runs()] == [run(1).run_id, run(48).run_id]
+
+
+def test_from_a_history_that_is_yet_to_come_nothing_counts_as_known(tmp_path: Path) -> None:
+    """A clock that was set back would else find an older green run than the last one."""
+    strict = PROFILE.model_copy(update={"blocks_on": (Severity.BLOCKER,), "blocks_on_new": (Severity.MAJOR,)})
+    history, now = kept(tmp_path, run(1)), run(3, BROKEN)
+    history.keep(
+        run(2, BROKEN), decide(run(2, BROKEN), strict, now=FIRST + timedelta(hours=2), previous=run(1, BROKEN))
+    )
+    grounds = Grounds(strict, (), (), history)
+    assert grounds.judge(now, FIRST + timedelta(hours=3)).word is Word.GO_WITH_WAIVERS
+    kept(tmp_path, run(9))
+    verdict = grounds.judge(now, FIRST + timedelta(hours=3))
+    assert verdict.word is Word.NO_GO
+    assert [each.title for each in verdict.findings] == [f"The kept run {run(9).run_id} is yet to come"]
 
 
 # With runs of a project.
