@@ -262,7 +262,7 @@ def service_that_takes_its_time(folder: Path, mended: bool) -> Iterator[dict[str
     with web_server(answer) as port:
         url = f"http://127.0.0.1:{port}"
         plan = lines("zenzefi", "load", "sustained")
-        plan |= {"target": url, "arrival": {"rate": "20/s"}, "stages": [{"hold": "4s", "measure": True}]}
+        plan |= {"target": url, "arrival": {"rate": "20/s"}, "stages": [{"hold": "2s", "measure": True}]}
         plan["users"] = {"max": 60, "mix": [{"journey": "health", "steps": ["GET /health"]}]}
         plan["thresholds"] = {"rate": ">=15/s", "errors": "10%"}  # a fiftieth of the promise
         yield {"allow_load": [url], "load": {"sustained": plan}}
@@ -279,8 +279,10 @@ MENDED_RULES = {
 
 
 def alerting(folder: Path, name: str, expression: str) -> Iterator[dict[str, Any]]:
-    rules = {"groups": [{"name": "product-service", "rules": [{"alert": name, "expr": expression, "for": "5m"}]}]}
-    with web({"/metrics": exposition}) as shop:
+    with web({"/metrics": exposition, "/runbook": "Look at the graph."}) as shop:
+        runbook = {"runbook_url": f"http://127.0.0.1:{shop.port}/runbook"}
+        rule = {"alert": name, "expr": expression, "for": "5m", "annotations": runbook}
+        rules = {"groups": [{"name": "product-service", "rules": [rule]}]}
         config = CONFIG.replace("SHOP", str(shop.port)).replace("ALERTS", str(free_port()))
         with new_prometheus(folder, config, json.dumps(rules)) as server:
             until(lambda: server.ask('sum(rate(http_requests_total{status="500"}[5s])) > 0'))
