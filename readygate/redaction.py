@@ -46,7 +46,11 @@ class Redactor:
         self._redacted.cache_clear()
 
     def redact(self, text: str) -> str:
-        """The text without secrets: those that were added, and what looks like one wherever it stands."""
+        """The text without secrets: those that were added, and what looks like one wherever it stands.
+
+        What no file could be written with, such as a byte of a file's name that isn't UTF-8, becomes its escape.
+        """
+        text = text.encode(errors="backslashreplace").decode()
         if len(text) < SHORTEST:
             return text
         return self._redacted(text) if len(text) <= REPEATED else self._without_secrets(text)

@@ -21,7 +21,7 @@ from readygate.areas.servers.files import parse_stat
 from readygate.areas.servers.logs import LogLines, parse_rotation
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
-from tests.projects import let_others_in
+from tests.projects import Project, let_others_in
 from tests.server_checks import here, reasons_on
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -320,3 +320,18 @@ def test_a_link_is_searched_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to("release")
     declared = {"under": [str(tmp_path / "current")], "world_writable": 0}
     assert not here(permissions=declared)["permissions.world_writable"]
+
+
+def test_names_that_are_no_utf_8_stop_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    odd = os.fsencode(folder) + b"/caf\xe9.sh"
+    os.close(os.open(odd, os.O_CREAT))
+    os.chmod(odd, 0o777)
+    os.symlink(b"v\xff1", os.fsencode(tmp_path / "current"))
+    permissions = {"under": [str(folder)], "world_writable": 0}
+    server = {"connect": "local://", "permissions": permissions, "files": {f"{tmp_path}/current": {"links_to": "v1"}}}
+    (tmp_path / "inventory.yml").write_text(json.dumps({"project": "odd", "servers": {"here": server}}))
+    ended = Project(tmp_path).readygate("run")
+    assert (ended.word, ended.code) == ("NO-GO", 1)
+    assert "caf\\\\udce9.sh" in ended.everything_written()
