@@ -12,6 +12,7 @@ from readygate.areas.load.plan import Load
 from readygate.areas.load.run import LoadRun, observe_comparison
 from readygate.errors import CouldNotLook
 from readygate.load.baseline import Baseline, compare
+from readygate.load.histogram import total
 from readygate.load.outcome import Outcome
 from tests.holding import suite_functions
 from tests.test_load_outcome import PLAN, health, histogram, written
@@ -90,6 +91,7 @@ def test_each_percentile_is_held_against_the_baseline(tmp_path: Path) -> None:
     load = filled(tmp_path)
     assert load.compare
     equal = observe_comparison(load, load.compare, ran(tmp_path, 50))
+    assert total(Outcome.read(tmp_path / "steady.json").earlier) == 6 * 60 * 100
     slower = observe_comparison(load, load.compare, ran(tmp_path, 51, 1.3))
     for name in ("p50", "p95", "p99"):
         check = dict(suite_functions("load"))[f"load.baseline.{name}"]

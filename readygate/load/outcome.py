@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import floor
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 from readygate.load.histogram import Histogram, merged, middle, quantile, total
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+EARLIER = ".earlier"  # the suffix beside an outcome's file of the answer times of the runs that it was compared with
 
 _WORST_S = 10  # the window that the worst rate is taken over
 
@@ -88,7 +90,10 @@ class Health:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A whole run. `stopped` says why it ended early: "errors", "lost", "interrupted", or nothing."""
+    """A whole run. `stopped` says why it ended early: "errors", "lost", "interrupted", or nothing.
+
+    `earlier` are the answer times of the runs that it was compared with; empty without a comparison.
+    """
 
     plan: str
     digest: str
@@ -103,10 +108,12 @@ class Outcome:
     seconds: tuple[Second, ...]
     endpoints: Mapping[str, Endpoint]
     health: tuple[Health, ...]
+    earlier: Histogram = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Outcome:
         data = json.loads(path.read_text())
+        beside = path.with_suffix(EARLIER)
         return cls(
             **{key: data[key] for key in ("plan", "digest", "target", "model", "started_at", "stopped", "problem")},
             measured=tuple(data["measured"]),
@@ -118,6 +125,7 @@ class Outcome:
                 for name, each in sorted(data["endpoints"].items())
             },
             health=tuple(_health(worker, each) for worker, each in sorted(data["health"].items())),
+            earlier=_histogram(json.loads(beside.read_text())) if beside.is_file() else {},
         )
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from readygate.load.histogram import Histogram, merged, quantile, total
+from readygate.load.histogram import Histogram, quantile, total
 from readygate.load.outcome import Outcome, Second
 from readygate.reporting.svg import svg
 from readygate.units import show_duration
@@ -60,11 +60,11 @@ def errors_chart(outcome: Outcome, *, labelled_by: str) -> str:
     return _over_time(outcome, {"errors": (failed, _STRONG)}, {}, _per_second, labelled_by)
 
 
-def distribution_chart(outcome: Outcome, before: Sequence[Outcome] = (), *, labelled_by: str) -> str:
+def distribution_chart(outcome: Outcome, *, labelled_by: str) -> str:
     """The response time by percentile, the rarer the further right, beside service time and earlier runs."""
     curves = {"service": (outcome.whole.service, _LIGHT), "response": (outcome.whole.response, _STRONG)}
-    if before:
-        curves["baseline"] = (merged(run.whole.response for run in before), _DASHED)
+    if outcome.earlier:
+        curves["baseline"] = (outcome.earlier, _DASHED)
     shares = [1 - 10 ** (-number / 20) for number in range(61)]  # from 0 to 99.9%, evenly in nines
     points = {name: [_at(curve, share) for share in shares] for name, (curve, _) in curves.items()}
 

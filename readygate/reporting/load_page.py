@@ -11,7 +11,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from readygate.load.outcome import Outcome
+from readygate.load.outcome import EARLIER, Outcome
 from readygate.load.trust import saturation
 from readygate.reporting.load_charts import distribution_chart, errors_chart, latency_chart, rate_chart, users_chart
 from readygate.results import Result, Run
@@ -51,7 +51,8 @@ def load_outcomes(run: Run, out: Path) -> tuple[Outcome, ...]:
 def bring_outcomes(results: Sequence[Path], out: Path) -> None:
     """Bring what the plans of several runs have left into the folder of the run that they make together."""
     for each in results:
-        for path in ((each if each.is_dir() else each.parent) / FOLDER).glob("*.json"):
+        folder = (each if each.is_dir() else each.parent) / FOLDER
+        for path in (*folder.glob("*.json"), *folder.glob(f"*{EARLIER}")):
             (out / FOLDER).mkdir(exist_ok=True)
             with suppress(OSError):  # one that can't be read, or is there already
                 write_atomically(out / FOLDER / path.name, path.read_text(encoding="utf-8"))

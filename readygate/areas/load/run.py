@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -16,9 +17,9 @@ from readygate.errors import CouldNotLook
 from readygate.expectation import Expectation
 from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
-from readygate.load.histogram import quantile
+from readygate.load.histogram import merged, quantile
 from readygate.load.intent import HELD_BACK, ONCE, intent, progress_shown
-from readygate.load.outcome import PERCENTILES, Endpoint, Outcome
+from readygate.load.outcome import EARLIER, PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
 from readygate.load.tally import NO_ANSWER
 from readygate.load.trust import fewest_for
@@ -129,6 +130,7 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
                 watching(hosts(load.watch.on), load.watch) if load.watch else nullcontext() as seen,
             ):
                 announce(said)
+                file.with_suffix(EARLIER).unlink(missing_ok=True)
                 running.run(made, file, say)
             if seen:
                 keep(seen, file.with_suffix(".watched"))
@@ -242,6 +244,8 @@ def observe_comparison(load: Load, compare: Compare, load_run: LoadRun) -> Compa
             cause=f"baseline:{outcome.plan}",
             mend="run the plan again; until then waive this",
         )
+    earlier = merged(each.whole.response for each in before)
+    load_run.file.with_suffix(EARLIER).write_text(json.dumps(earlier))
     names = [name for name in PERCENTILES if getattr(compare, name, None) is not None]
     changes = {name: baseline.compare(outcome, before, PERCENTILES[name], compare.confidence) for name in names}
     if is_good and all(getattr(compare, name).judge(change.slower_percent) for name, change in changes.items()):
