@@ -325,6 +325,11 @@ def test_without_systemd_an_init_script_tells_of_its_service(lab: Lab) -> None:
         assert not any(held_on(host, services=declared).values())
 
 
+def test_of_two_names_for_one_number_the_first_is_shown(fresh_host: Target) -> None:
+    fresh_host.run("useradd --non-unique --uid 0 toor; echo '+::::::' >> /etc/passwd")
+    assert held_on(as_root(fresh_host), processes={"cron": {"users": ["root"]}})["process.users"]
+
+
 def test_where_nothing_knows_of_packages_or_accounts_none_is_said_to_be_absent(fresh_host: Target) -> None:
     fresh_host.run(": > /var/lib/dpkg/status")
     with pytest.raises(CouldNotLook, match="no packages of apk, dpkg or rpm"):

@@ -198,8 +198,9 @@ def observe_processes(host: Any, server: Spec) -> Processes:
         raise forbidden(server.name, "/proc shows not even the first process")
     if not any(entry.command for entry in entries):
         raise CouldNotLook(f"{server.name} shows no command lines", mend="install a grep that knows -z")
-    lines = (line.split(":") for line in users.splitlines())
-    return Processes(entries, {int(line[2]): line[0] for line in lines if len(line) > 2})
+    # Of two names for one number the first is the one that everybody shows.
+    lines = (line.split(":") for line in reversed(users.splitlines()))
+    return Processes(entries, {int(line[2]): line[0] for line in lines if len(line) > 2 and line[2].isdigit()})
 
 
 def observe_process(process: Process, processes: Processes) -> ActualProcess:
@@ -270,7 +271,11 @@ def observe_listeners(
     for socket in actual_port.sockets:
         found = processes.names(socket_holders.get(socket.inode, ()))
         if not found:
-            raise forbidden(server.name, f"which process waits at {port.number}/{port.protocol} on {socket.address}")
+            what = f"which process waits at {port.number}/{port.protocol} on {socket.address}"
+            if getattr(server, "sudo", False):
+                mend = "in a container root needs SYS_PTRACE to see that; else leave `listeners` out"
+                raise CouldNotLook(f"{server.name} does not let even root look: {what}", mend=mend)
+            raise forbidden(server.name, what)
         names.update(found)
     return tuple(sorted(names))
 
