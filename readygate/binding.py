@@ -33,7 +33,12 @@ class Check:
     mend: str
     each: str | None
     suite: str
-    can_fail: bool = True
+    function: Callable[..., Any] | None = None
+
+    @property
+    def can_fail(self) -> bool:
+        """Whether the test has anything in it that could fail, as far as its source shows."""
+        return self.function is None or _can_fail(self.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def read_mark(mark: Any, function: Callable[..., Any], suite: str) -> Check:
     except ValueError:
         raise refuse(f"severity is one of {', '.join(Severity)}") from None
     why, mend = read_docstring(function)
-    return Check(check, severity, why, mend, each, suite, can_fail(function))
+    return Check(check, severity, why, mend, each, suite, function)
 
 
 def read_docstring(function: Callable[..., Any]) -> tuple[str, str]:
@@ -81,8 +86,7 @@ def read_docstring(function: Callable[..., Any]) -> tuple[str, str]:
     return " ".join(why.split()), " ".join(mend.group(1).split()) if mend else ""
 
 
-def can_fail(function: Callable[..., Any]) -> bool:
-    """Whether the test has anything in it that could fail, as far as its source shows."""
+def _can_fail(function: Callable[..., Any]) -> bool:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError, TypeError):

@@ -186,11 +186,12 @@ def _look(
     inventory, grounds = (loaded, _grounds(loaded.root, profile)) if loaded else _ready(path, environment, profile)
     policy = Policy(inventory.root)
     part = Shard.parse(shard) if shard else None
+    suites = policy.suites_for({leaf.check for leaf in inventory.leaves}) or policy.suites()
     session = Session(inventory, grounds, out.absolute(), shard=part)
     config = next((inventory.root / name for name in _CONFIGURATIONS if (inventory.root / name).is_file()), None)
     status = pytest.main(
         [
-            *(str(suite) for suite in policy.suites()),
+            *(str(suite) for suite in suites),
             f"--rootdir={inventory.root}",
             f"--inventory={path.absolute()}",
             f"--results={session.out}",
