@@ -44,6 +44,7 @@ class Spec(Setting):
 
     area: ClassVar[str]
     noun: ClassVar[str]
+    may_be_bare: ClassVar[bool] = False  # where another entry names it
 
     owned_by: str | None = Field(
         None, description="Who answers for this, as the report names them; holds for everything below it."
@@ -76,11 +77,19 @@ class Spec(Setting):
     def _named(self, name: str) -> None:
         object.__setattr__(self, "__pydantic_private__", {"_name": name})
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing in it has to be verified."""
+        return not any(_is_declared(getattr(self, field)) for field in type(self).model_fields)
+
+    def nothing_declared(self) -> Mistake:
+        names = [field for field, info in type(self).model_fields.items() if _expects(info.annotation)]
+        return Mistake("declares nothing to verify", f"add at least one of: {', '.join(names)}")
+
     @model_validator(mode="after")
     def _declares_something(self) -> Spec:
-        if not any(_is_declared(getattr(self, field)) for field in type(self).model_fields):
-            names = [field for field, info in type(self).model_fields.items() if _expects(info.annotation)]
-            raise Mistake("declares nothing to verify", f"add at least one of: {', '.join(names)}")
+        if self.is_bare and not self.may_be_bare:
+            raise self.nothing_declared()
         return self
 
 

@@ -29,6 +29,9 @@ def init(folder: Path) -> int:
         except OSError as error:
             raise UsageError(f"{there}: can't be written: {(error.strerror or 'unusable').lower()}") from None
         print(f"written  {relative}")  # noqa: T201
+    if not (ignored := folder / ".gitignore").exists():
+        ignored.write_text("readygate-out/\n")
+        print("written  .gitignore")  # noqa: T201
     print("\nnext: describe your system in inventory.yml, then `readygate run`")  # noqa: T201
     return ExitCode.GO
 
@@ -48,5 +51,6 @@ def _shipped() -> Iterator[Path]:
         top = SHIPPED / name
         files = [top] if top.is_file() else sorted(top.rglob("*"))
         for path in files:
-            if path.is_file() and "__pycache__" not in path.parts:
+            is_example = name == "load" and path.suffix in (".py", ".csv")
+            if path.is_file() and "__pycache__" not in path.parts and not is_example:
                 yield path.relative_to(SHIPPED)

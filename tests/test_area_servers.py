@@ -74,7 +74,6 @@ def test_a_connection_to_nowhere_is_refused(connect: str, message: str) -> None:
         ({"files": {"/etc/passwd": {"contains": {"(": True}}}}, "not a regular expression"),
         ({"packages": {"nginx*": {"installed": True}}}, "not the name of one package"),
         ({"sysctl": {"swappiness": 10}}, "not a kernel setting; write e.g. vm.swappiness"),
-        ({}, "declares nothing to verify"),
     ],
 )
 def test_what_could_not_be_looked_for_is_refused(declared: dict[str, Any], message: str) -> None:

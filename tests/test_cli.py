@@ -335,6 +335,8 @@ def test_init_writes_what_is_missing_and_never_overwrites(tmp_path: Path) -> Non
     assert (tmp_path / "reports" / "release.yml").read_text() == "question: Ours?\n"
     for name in ("inventory.yml", "suites/test_tls.py", "reports/nightly.yml", "templates/report.html.j2"):
         assert (tmp_path / name).is_file()
+    assert (tmp_path / ".gitignore").read_text() == "readygate-out/\n"
+    assert not list((tmp_path / "load").glob("*.py")), "these are about other people's systems"
     assert "written" not in project.readygate("init").stdout
 
 

@@ -194,3 +194,11 @@ def test_two_ports_are_free_and_those_of_the_environment_are_kept(tmp_path: Path
     variables = loaded(tmp_path, text, THREE="4443").variables
     assert "THREE" not in variables
     assert len({variables["ONE"], variables["TWO"], "4443"}) == 3
+
+
+def test_a_server_that_is_only_named_by_others_needs_no_expectation(tmp_path: Path) -> None:
+    text = (
+        'project: shop\nservers: {db-1: {connect: "ssh://db-1"}}\nbackups: {db: {on: db-1, path: /b/*, count: 1}}\n'
+    )
+    (tmp_path / "inventory.yml").write_text(text)
+    assert [leaf.id for leaf in load(tmp_path / "inventory.yml", None, {}).leaves] == ["backup.count @ db"]

@@ -99,13 +99,19 @@ def _placed(mistakes: Iterable[tuple[Path, Mistake]], places: Places) -> Iterato
 
 
 def _dangling(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iterator[Problem]:
-    """Every name of a server that isn't declared."""
-    servers = list(entries.get("servers", {}))
+    """Every name of a server that isn't declared, and every server that declares nothing and isn't named."""
+    servers = entries.get("servers", {})
     known = f"servers are: {', '.join(servers)}" if servers else "add it under servers"
+    named = set()
     for key, section in entries.items():
         for name, entry in section.items():
             for path, spec in below(entry, (key, name)):
                 for field, wanted in spec.servers_named:
+                    named.add(wanted)
                     if wanted not in servers:
                         where = (*path, field)
                         yield Problem(places.of(where), dotted(where), f"no server is called '{wanted}'", known)
+    for name, server in servers.items():
+        if server.is_bare and name not in named:
+            where, mistake = ("servers", name), server.nothing_declared()
+            yield Problem(places.of(where), dotted(where), mistake.wrong, mistake.mend)

@@ -83,6 +83,7 @@ class Server(Spec):
 
     area: ClassVar[str] = "server"
     noun: ClassVar[str] = "server"
+    may_be_bare: ClassVar[bool] = True
 
     connect: Annotated[str, AfterValidator(host_spec)] = Field(
         description="A setting: the Testinfra host spec, e.g. ssh://deploy@app-1. The machine that runs "

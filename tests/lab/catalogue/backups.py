@@ -68,7 +68,11 @@ FAULTS = AreaFaults(
             ("backup.rpo", "retention.oldest"),
             f"{IN_THE_FOLDER}; mv $dump shop-$(date -ud '-30 days' +%Y%m%dT%H%M%SZ).dump; touch shop-*.dump",
         ),
-        Fault("pg_dump-failed-behind-a-pipe", ("backup.size", "backup.sound", *DRILL), HIDDEN_FAILURE),
+        Fault(
+            "pg_dump-failed-behind-a-pipe",
+            ("backup.size", "backup.sound", "retention.daily", "retention.oldest", *DRILL),
+            HIDDEN_FAILURE,
+        ),
         Fault(
             "dump-cut-short",
             ("backup.size", "backup.sound", *DRILL),
