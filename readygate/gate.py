@@ -24,6 +24,7 @@ from readygate.fixtures import fixtures_of
 from readygate.hosts import Hosts
 from readygate.lifecycle import brought_up
 from readygate.merging import entry_of
+from readygate.policy import Policy
 from readygate.recording import Recording, recorded, redact_report, result_of, result_without_a_run
 from readygate.redaction import REDACTOR, redacting_stream
 from readygate.rehearsal import ProgressLine, rehearse
@@ -71,9 +72,17 @@ class Gate:
         self._cleanup = ExitStack()
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
+        policy = Policy(self.inventory.root)
+        self._idle = {*policy.suites()} - {*policy.suites_for({leaf.check for leaf in self.inventory.leaves})}
+        here = config.invocation_params.dir
+        self._asked = {Path(here, each.split("::")[0]).resolve() for each in config.args}
         records.keep_in(session.out)
 
     # Collecting: which test answers for which leaf.
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Suites of ours that verify nothing declared are only read where they are named."""
+        return True if collection_path in self._idle and collection_path not in self._asked else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -252,7 +261,7 @@ class Gate:
             self.problems.append("pytest ended with an internal error")
         state = State.INTERRUPTED if self.interrupted else State.FINISHED
         seen = [decode(each) for each in self.seen]
-        results = account(self.leaves, seen, self.reasons, self._otherwise(session), self.plain.values())
+        results = account(self.leaves, seen, self.reasons, self._otherwise(), self.plain.values())
         run = self._run(state, results)
         verdict = self.grounds.judge(run, datetime.now(UTC))
         self.session.run, self.session.verdict = run, verdict
@@ -264,15 +273,13 @@ class Gate:
         ):
             session.exitstatus = int(verdict.exit_code)
 
-    def _otherwise(self, session: pytest.Session) -> str:
+    def _otherwise(self) -> str:
         """Why a leaf was not run that no collected test answers for."""
         if not self.reasons:
             return NOT_REACHED
         suites = (self.inventory.root / "suites").resolve()
-        asked = [
-            Path(session.config.invocation_params.dir, each.split("::")[0]).resolve() for each in session.config.args
-        ]
-        return DESELECTED if not self.asks_for_all and any(suites in each.parents for each in asked) else NO_SUITE
+        is_narrowed = not self.asks_for_all and any(suites in each.parents for each in self._asked)
+        return DESELECTED if is_narrowed else NO_SUITE
 
     def _run(self, state: State, results: tuple[Result, ...]) -> Run:
         profile, problems = self.grounds.profile, tuple(map(REDACTOR.redact, self.problems))
