@@ -77,7 +77,9 @@ def connect_early(data: Mapping[str, Any]) -> None:
         return
     for server in servers.values():
         with suppress(Exception):  # what is wrong with it is told where it is checked
-            _host(server["connect"], server.get("sudo", False), server.get("sudo_user")).backend.connect()
+            sudo = server.get("sudo", False)
+            if isinstance(sudo, bool):  # text, such as that of a variable, is not understood yet
+                _host(server["connect"], sudo, server.get("sudo_user")).backend.connect()
 
 
 def _host(connect: str, sudo: bool, sudo_user: str | None) -> Any:

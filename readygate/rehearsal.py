@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -42,13 +42,16 @@ def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Calla
     for target in _targets_without_a_host(items):
         targets.put(target)
     # Nobody has to wait for them at the end, be it of the run or by Ctrl-C, so they are no executor's.
-    many = min(THREADS, targets.qsize())
-    threads = [Thread(target=_observe, args=(targets, seen), daemon=True) for _ in range(many)]
+    many, ended = min(THREADS, targets.qsize()), Event()
+    threads = [Thread(target=_observe, args=(targets, seen, ended), daemon=True) for _ in range(many)]
     for thread in threads:
         thread.start()
-    _rehearse_hosts(items, hosts, say)
-    for thread in threads:
-        thread.join(max(0.0, ends_at - time.monotonic()))
+    try:
+        _rehearse_hosts(items, hosts, say)
+        for thread in threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
+    finally:
+        ended.set()  # what is live wants to be alone with its target
 
 
 def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str, Leaf]]]:
@@ -63,10 +66,12 @@ def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str
     return list(targets.values())
 
 
-def _observe(targets: SimpleQueue[list[tuple[str, Leaf]]], seen: Facts) -> None:
+def _observe(targets: SimpleQueue[list[tuple[str, Leaf]]], seen: Facts, ended: Event) -> None:
     with contextlib.suppress(Empty):
-        while True:
+        while not ended.is_set():
             for name, leaf in targets.get_nowait():
+                if ended.is_set():
+                    return
                 with contextlib.suppress(Exception):  # who asks in earnest hears of it
                     seen.get(name, leaf)
 

@@ -92,11 +92,11 @@ def run(
             return ExitCode.USAGE
         deadline = deadline or monotonic() + wait_s  # what the first look takes is not waiting
         left_s = deadline - monotonic()
-        if judged.exit_code in (ExitCode.GO, ExitCode.INTERRUPTED) or HELD_BACK not in os.environ:
-            break
-        if _only_waits_for_load(judged):
+        if HELD_BACK in os.environ and _only_waits_for_load(judged):
             del os.environ[HELD_BACK]
             continue
+        if judged.exit_code in (ExitCode.GO, ExitCode.INTERRUPTED) or HELD_BACK not in os.environ:
+            break
         if left_s <= 0:
             break
         print(f"looking again, for {show_duration(round(left_s) or 1)} more", flush=True)  # noqa: T201
@@ -149,9 +149,11 @@ def watch(
 
 
 def _only_waits_for_load(judged: Judged) -> bool:
+    """Whether load was held back, be it excused by a waiver, and all else is so."""
+    is_held = any(each.cause == HELD_BACK for each in judged.verdict.results)
     unseen = [each for each in judged.verdict.results if each.outcome in (Outcome.ERROR, Outcome.NOT_RUN)]
-    is_incomplete = judged.exit_code is ExitCode.INCOMPLETE
-    return is_incomplete and bool(unseen) and all(each.cause == HELD_BACK for each in unseen)
+    may_be_go = judged.exit_code in (ExitCode.GO, ExitCode.INCOMPLETE) and not judged.run.problems
+    return is_held and may_be_go and all(each.cause == HELD_BACK for each in unseen)
 
 
 def _quiet_look(path: Path, environment: str | None, profile: str, out: Path) -> Judged | None:

@@ -52,7 +52,7 @@ def _of_key(file: Path, signers: Path) -> Signature:
 
 def _of_commit(file: Path, signers: Path) -> Signature:
     """From the commit that gave the file its present content, which has to be signed by an SSH key."""
-    git = ("git", "--no-replace-objects", "-C", str(file.parent))
+    git = ("git", "--no-replace-objects", "-c", "log.showSignature=false", "-C", str(file.parent))
     if _said(*git, "rev-parse", "--is-shallow-repository") == "true":
         return Signature(wrong=f"a shallow clone does not know who last changed {file.name}; fetch the whole history")
     commit = _said(*git, "log", "-1", "--format=%H", "--", file.name)

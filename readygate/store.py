@@ -51,12 +51,17 @@ def decode(data: Any) -> Result:
 
 
 def hold(folder: Path) -> None:
-    """Keep every other run out of a folder until this process ends, however it ends. Raises UsageError, OSError."""
+    """Keep every other run out of a folder until this process ends, however it ends. Raises UsageError."""
     folder = folder.absolute()
-    if folder in _HELD:
+    is_in_its_hook = "READYGATE_RUN" in os.environ and os.environ.get("READYGATE_OUT") == str(folder)
+    if folder in _HELD or is_in_its_hook:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        said = (error.strerror or "unusable").lower()
+        raise UsageError(f"{folder}: can't be written to: {said}; name another folder") from None
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -145,6 +145,7 @@ RUNS = "/actions/workflows/ci.yml/runs"
             {"run.artifacts"},
         ),
         ("/actions/jobs/33/logs", "token is gh" + "p_" + "a1B2" * 9 + "\n", {"run.leaks"}),
+        ("/actions/jobs/33/logs", "a line\n" * 400_000 + "gh" + "p_" + "a1B2" * 9 + "\n", {"run.leaks"}),
     ],
 )
 def test_a_run_that_went_wrong_is_seen(path: str, change: Any, checks: set[str]) -> None:

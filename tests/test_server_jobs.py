@@ -166,6 +166,12 @@ def test_an_entry_that_cron_does_nothing_for_does_not_count(command: str, files:
     assert told in job.told
 
 
+def test_a_line_parked_on_a_day_that_never_comes_stops_no_other() -> None:
+    crontabs = read(("/etc/cron.d/backup", "644", f"{BACKUP}0 0 31 2 * root /off.sh\n"))
+    assert found(crontabs).scheduled
+    assert "never comes" in found(crontabs, "/off.sh").told
+
+
 def test_a_cron_that_is_not_debian_s_leaves_out_the_wrong_line_only() -> None:
     files = ("/etc/cron.d/backup", "644", f"{BACKUP}99 * * * * root worse\n")
     assert found(read(files, system="systemd ")).scheduled

@@ -71,6 +71,10 @@ def found(
         with scratch(Limits(within, disk or free_room(), memory)) as place:
             packed = place.folder / "artifact"
             with place.step(f"copy {path}"):
+                if sum(size for _, size, _ in _state(Path(path))) > place.limits.disk:
+                    raise CouldNotLook(
+                        f"{path} alone takes more disk than the drill may use", mend="declare a larger `disk` for it"
+                    )
                 _copy(Path(path), packed)
                 digest = digest_of(opened(packed))
             came: dict[str, Any]
@@ -97,7 +101,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _state(source: Path) -> list[tuple[str, int, int]]:
     """By file, the size and the time of its last change."""
-    files = source.rglob("*") if source.is_dir() else (source,)
+    files = source.rglob("*") if source.is_dir() else (source.resolve(),)
     return sorted((str(each), each.lstat().st_size, each.lstat().st_mtime_ns) for each in files)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from readygate.errors import InventoryError, Mistake, Position, Problem
+from readygate.errors import InventoryError, Mistake, Position, Problem, UsageError
 from readygate.inventory.source import Entry, Mapping, Node, Scalar
 
 TARGET = "READYGATE_TARGET"  # in the environment, so that xdist's workers and other processes look there, too
@@ -24,6 +24,9 @@ _OPTION = Position("--target")
 def pointed_to(targets: Sequence[str]) -> Iterator[None]:
     """Whatever loads an inventory meanwhile points it to these targets, if there are any."""
     before = os.environ.get(TARGET)
+    for target in targets:
+        if len(target.split()) != 1:
+            raise UsageError(f"--target '{target}' is no target; write e.g. sites.api=https://green.example.com")
     if targets:
         os.environ[TARGET] = " ".join(targets)
     try:

@@ -10,12 +10,13 @@ from readygate.errors import CouldNotLook
 
 # Prints, of a dump of any size: how many rows each COPY has, which tables are inserted into, where each dump
 # begins and ends, and what a program complained of where its errors were sent into the dump too. A row of data
-# can't begin with a line break, so that outside of COPY a line is the dump's own.
+# can't begin with a line break, so that outside of COPY a line is the dump's own; but values of INSERT keep theirs.
 AWK = r"""
 rows == "" && /^COPY .* FROM stdin;\r?$/ { rows = $0; n = 0; next }
 /^-- (PostgreSQL|MySQL|MariaDB) (database |cluster )*dump/ || /^-- Dump completed/ { print "mark\t" $0; next }
 rows != "" { if ($0 ~ /^\\\.\r?$/) { print "rows\t" n "\t" rows; rows = "" } else n++; next }
-/^INSERT INTO / { if (!($3 in seen)) { seen[$3]; print "insert\t" $3 }; next }
+/^INSERT INTO / { inserts = 1; if (!($3 in seen)) { seen[$3]; print "insert\t" $3 }; next }
+inserts { next }
 /^(pg_dump|pg_dumpall|mysqldump|mariadb-dump|docker|kubectl|ssh)[^ ]*: / { print "said\t" substr($0, 1, 300) }
 END { if (rows != "") print "open\t" rows }
 """

@@ -67,11 +67,11 @@ class Leak:
         return f"{self.path}:{self.line} {self.kind}" if self.line else f"{self.path} {self.kind}"
 
 
-def leaks_in(path: str, content: bytes) -> Iterator[Leak]:
-    """The secrets in one file."""
+def leaks_in(path: str, content: bytes, *, whatever: bool = False) -> Iterator[Leak]:
+    """The secrets in one file; of `whatever` it is, even where it is long or binary."""
     if path.endswith(_KEY_STORES):
         yield Leak(path, 0, "a store of keys")
-    if len(content) > _MOST_BYTES or b"\0" in content[:8000]:
+    if not whatever and (len(content) > _MOST_BYTES or b"\0" in content[:8000]):
         return
     text = ""
     for kind, (shape, marks) in _SHAPES.items():

@@ -14,7 +14,7 @@ from pydantic import Field
 from readygate.areas.asking import ask
 from readygate.areas.servers.proc import ProcessEntry
 from readygate.areas.servers.processes import Processes
-from readygate.areas.servers.schedules import CronSchedule, cron_schedule
+from readygate.areas.servers.schedules import CronSchedule, NeverDue, cron_schedule
 from readygate.areas.servers.systemd import WHOLE_JOURNAL
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtMostDuration, Flag, Text
@@ -171,6 +171,8 @@ def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEnt
         schedule, idle = " ".join(columns), ""
         try:
             schedule = cron_schedule(schedule)
+        except NeverDue:
+            pass  # only this line does nothing, as `_steps_back` says
         except Mistake as mistake:
             idle = f"{path} has a line that cron can't read: {mistake.wrong}"
         if user in unknown:
@@ -182,7 +184,11 @@ def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEnt
 
 
 def _steps_back(entry: CronEntry, system: str) -> str:
-    """Debian's packages bring a timer, and an entry for cron that steps back where systemd runs."""
+    """A line that cron reads and that does nothing; Debian's packages bring some for where no systemd runs."""
+    try:
+        cron_schedule(entry.schedule)
+    except NeverDue as never:
+        return never.wrong
     steps_back = "systemd" in system and re.search(r"!\s+-d /run/systemd/system", entry.command)
     return "does nothing where systemd runs, which has a timer for it" if steps_back else ""
 
@@ -253,7 +259,7 @@ def observe_cron_run(host: Any, server: Spec, actual_cron_job: ActualCronJob, cr
     started = quote(f"CMD ({actual_cron_job.command})")
     script = f"""{WHOLE_JOURNAL}
 date +%s
-journalctl --no-pager --output=short-unix --identifier=CRON --identifier=crond |
+journalctl --no-pager --output=short-unix --identifier=CRON --identifier=CROND --identifier=crond |
     grep -F -e {started} -e {quote(f"CMD (   {actual_cron_job.command})")} -e 'grandchild #'
 echo alive: /proc/[0-9]*"""
     return parse_cron_run(ask(host, server.name, script).text, crontabs.logging or 0)

@@ -96,6 +96,10 @@ _FIELDS = (
 )
 
 
+class NeverDue(Mistake):
+    """A day that no month has: cron takes the line all the same, and never starts it."""
+
+
 def cron_schedule(text: str) -> str:
     """The five columns in one form for each time that is meant: `0 1 * * *` for `00 01 * * *`, or for 1 o'clock.
 
@@ -113,7 +117,7 @@ def cron_schedule(text: str) -> str:
     ]
     days, months = values[2], values[3]
     if written[4] == "*" and min(days) > max(_LONGEST_MONTH[month - 1] for month in months):
-        raise Mistake(f"the day of '{text}' never comes", "write a day that these months have")
+        raise NeverDue(f"the day of '{text}' never comes", "write a day that these months have")
     # Of two restricted columns of days either one is enough, unless one begins with a star.
     if "*" in (written[2], written[4]) and not (columns[2].startswith("*") or columns[4].startswith("*")):
         written[2] = written[4] = "*"

@@ -63,7 +63,7 @@ class Reboot:
 _LISTS_AGE = r"""
 if command -v apt-get >/dev/null; then
     update='apt-get update'; set -- /var/lib/apt/lists/*Release
-    fetched='/var/lib/apt/lists /var/lib/apt/lists/partial /var/cache/apt/pkgcache.bin'
+    fetched='/var/lib/apt/lists /var/lib/apt/lists/partial'
 elif command -v apk >/dev/null; then
     update='apk update'; set -- /var/cache/apk/APKINDEX.*; fetched=$*
 elif command -v dnf >/dev/null; then

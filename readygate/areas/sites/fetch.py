@@ -295,7 +295,8 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     content = b""
     while chunk := answer.read1(65536):
         content += chunk
-        if len(content) > _MOST_BYTES:
+        # The watchdog ends with the head where the connection is to be closed.
+        if len(content) > _MOST_BYTES or time.monotonic() > deadline:
             break
     if time.monotonic() > deadline:
         raise TimeoutError

@@ -37,6 +37,10 @@ _REFUSALS = {
     "Permission denied": "write `sudo: true`, as certbot has to be root",
     "Another instance of Certbot is already running": "look again when it has ended",
 }
+# A dry run calls these as well (certbot --help, --dry-run), and one that is cut off never calls what undoes them.
+_PRE_HOOKS = """
+grep -lE '^ *pre[_-]hook *=' /etc/letsencrypt/renewal/*.conf /etc/letsencrypt/cli.ini 2>/dev/null
+for hook in /etc/letsencrypt/renewal-hooks/pre/*; do [ ! -f "$hook" ] || [ ! -x "$hook" ] || echo "$hook"; done"""
 _YEARS = 9  # so that every place of a leap year in the week's cycle of a schedule is likely to be seen
 
 
@@ -146,6 +150,11 @@ def observe_dry_run(host: Any, renewal: Renewal) -> DryRun:
     """Let certbot go through a renewal. CouldNotLook: it isn't there, may not be run, or is at work already."""
     command = "certbot renew --dry-run --non-interactive --no-random-sleep-on-renew"
     command += f" --cert-name {quote(renewal.certificate)}" if renewal.certificate else ""
+    if hooks := ask(host, renewal.on, _PRE_HOOKS).text.split():
+        raise CouldNotLook(
+            f"a dry run on {renewal.on} would run the pre-hook of {hooks[0]}, which may stop what visitors need",
+            mend="leave `dry_run` out, or renew by --webroot or DNS, which need no pre-hook",
+        )
     announce(f"renewal: {command} on {renewal.on}")
     answer = run(host, renewal.on, f"export LC_ALL=C\n{command} 2>&1", within=_DRY_RUN_S)
     for refusal, mend in _REFUSALS.items():
