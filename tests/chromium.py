@@ -83,11 +83,14 @@ class Chromium:
         self.send("Input.insertText", text=text)
 
     def click(self, selector: str) -> None:
-        """With the mouse, in the middle of the first element that matches."""
+        """With the mouse, in the middle of the first element that matches, once the page no longer moves."""
         at = self.ask(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            f"(async () => {{ const e = document.querySelector({json.dumps(selector)});"
+            "for (let before = NaN, turn = 0; turn < 100; turn++) {"
             "e.scrollIntoView({block: 'center', behavior: 'instant'}); const r = e.getBoundingClientRect();"
-            "return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()"
+            "if (r.y === before) return {x: r.x + r.width / 2, y: r.y + r.height / 2};"
+            "before = r.y;"
+            "await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))); } })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
