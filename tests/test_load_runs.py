@@ -213,11 +213,11 @@ def test_an_unreachable_target_could_not_be_looked_at() -> None:
 
 
 def test_a_saturated_generator_is_not_the_targets_fault(target: Target) -> None:
-    """One process can't send 30000 a second, whatever the target does."""
+    """One process can't send 200000 a second, whatever the target does."""
     declared = plan(
         target.url,
-        arrival={"rate": "30000/s"},
-        ceiling={"rate": "50000/s"},
+        arrival={"rate": "200000/s"},
+        ceiling={"rate": "300000/s"},
         users={"max": 300, "mix": [{"journey": "browse", "steps": ["GET /sound"]}]},
         thresholds={"p50": "1ms", "errors": "99%"},
         generator={"processes": 1},
