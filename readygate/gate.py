@@ -72,13 +72,17 @@ class Gate:
         self._cleanup = ExitStack()
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
-        policy = Policy(self.inventory.root)
-        self._idle = {*policy.suites()} - {*policy.suites_for({leaf.check for leaf in self.inventory.leaves})}
+        # Who hands a session over has chosen its suites already.
+        self._idle = set() if self.asks_for_all else self._suites_without_a_leaf()
         here = config.invocation_params.dir
         self._asked = {Path(here, each.split("::")[0]).resolve() for each in config.args}
         records.keep_in(session.out)
 
     # Collecting: which test answers for which leaf.
+
+    def _suites_without_a_leaf(self) -> set[Path]:
+        policy = Policy(self.inventory.root)
+        return {*policy.suites()} - {*policy.suites_for({leaf.check for leaf in self.inventory.leaves})}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Suites of ours that verify nothing declared are only read where they are named."""

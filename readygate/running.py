@@ -36,7 +36,7 @@ from readygate.reporting.prometheus import render_prometheus
 from readygate.reporting.terminal import render_terminal
 from readygate.results import Outcome, Run, State
 from readygate.session import Session
-from readygate.store import Store, hold, write_atomically
+from readygate.store import Store, hold, unwritable, write_atomically
 from readygate.store import load as load_run
 from readygate.units import show_duration
 from readygate.verdict import Verdict
@@ -314,8 +314,7 @@ def _write(run: Run, verdict: Verdict, grounds: Grounds, out: Path, root: Path, 
             try:
                 write_atomically(out / name, REDACTOR.redact(text))
             except (PermissionError, IsADirectoryError) as error:
-                said = (error.strerror or "unusable").lower()
-                raise UsageError(f"{out / name}: can't be written to: {said}; name another folder") from None
+                raise unwritable(out / name, error) from None
 
 
 def _valid_until(run: Run, valid_for_s: float) -> datetime | None:

@@ -50,6 +50,12 @@ def decode(data: Any) -> Result:
     return _RESULT.validate_python(data)
 
 
+def unwritable(path: Path, error: OSError) -> UsageError:
+    """What to say of a place that can't be written to."""
+    said = (error.strerror or "unusable").lower()
+    return UsageError(f"{path}: can't be written to: {said}; name another folder")
+
+
 def hold(folder: Path) -> None:
     """Keep every other run out of a folder until this process ends, however it ends. Raises UsageError."""
     folder = folder.absolute()
@@ -60,8 +66,7 @@ def hold(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        said = (error.strerror or "unusable").lower()
-        raise UsageError(f"{folder}: can't be written to: {said}; name another folder") from None
+        raise unwritable(folder, error) from None
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -94,8 +99,7 @@ class Store:
                     left.unlink(missing_ok=True)
             self._write(run, None)
         except OSError as error:
-            said = (error.strerror or "unusable").lower()
-            raise UsageError(f"{self.folder}: can't be written to: {said}; name another folder") from None
+            raise unwritable(self.folder, error) from None
 
     def append(self, result: dict[str, Any]) -> None:
         """Note one result so that it survives whatever comes next."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from readygate.areas.databases.postgres import ROUNDS, driver
+from readygate.areas.databases.postgres import driver, pace_of
 from readygate.areas.databases.postgres_state import plain_setting
 from readygate.areas.databases.url import Address
 from readygate.errors import CouldNotLook
@@ -78,18 +76,16 @@ class Talk:
             raise self._failed(error, query) from None
 
     def pace_s(self) -> float:
-        return median(self._timed() for _ in range(ROUNDS))
+        return pace_of(self._answer_little)
 
     def close(self) -> None:
         with suppress(*self._errors):
             self._connection.close()
 
-    def _timed(self) -> float:
-        begun = time.perf_counter()
+    def _answer_little(self) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute("select 1")
             cursor.fetchone()
-        return time.perf_counter() - begun
 
     def _bound(self, cursor: Any) -> None:
         """MariaDB counts in seconds by one name, MySQL in milliseconds by another."""

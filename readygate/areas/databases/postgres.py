@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from shlex import quote
@@ -77,16 +78,11 @@ class Wire:
 
     def pace_s(self) -> float:
         """How long one small answer takes, on a connection that stands already."""
-        return median(self._timed() for _ in range(ROUNDS))
+        return pace_of(lambda: self._connection.run("select 1"))
 
     def close(self) -> None:
         with suppress(*self._errors):
             self._connection.close()
-
-    def _timed(self) -> float:
-        begun = time.perf_counter()
-        self._connection.run("select 1")
-        return time.perf_counter() - begun
 
     def _failed(self, error: Exception, query: str) -> CouldNotLook:
         told = error.args[0] if error.args else ""
@@ -152,6 +148,17 @@ class Psql:
 
 
 Sql = Wire | Psql
+
+
+def pace_of(ask: Callable[[], object]) -> float:
+    """The middle of the times that one small answer takes, in seconds."""
+    return median(_timed(ask) for _ in range(ROUNDS))
+
+
+def _timed(ask: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    ask()
+    return time.perf_counter() - begun
 
 
 def driver(module: str, engine: str) -> Any:

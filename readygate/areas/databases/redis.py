@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from shlex import quote
-from statistics import median
 from typing import Any
 
 from readygate.areas.asking import run
-from readygate.areas.databases.postgres import ROUNDS
+from readygate.areas.databases.postgres import pace_of
 from readygate.areas.databases.postgres_state import plain_setting
 from readygate.areas.databases.url import Address, NoAnswer
 from readygate.errors import CouldNotLook
@@ -49,16 +48,11 @@ class Line:
 
     def pace_s(self) -> float:
         """How long one PING takes, on a connection that stands already."""
-        return median(self._timed() for _ in range(ROUNDS))
+        return pace_of(lambda: self.ask("PING"))
 
     def close(self) -> None:
         self._answers.close()
         self._socket.close()
-
-    def _timed(self) -> float:
-        begun = time.perf_counter()
-        self.ask("PING")
-        return time.perf_counter() - begun
 
     def _answer(self, deadline: float, command: str) -> Any:
         if time.monotonic() > deadline:

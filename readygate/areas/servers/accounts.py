@@ -14,6 +14,7 @@ from pydantic import Field
 
 from readygate.areas.asking import ask
 from readygate.areas.servers.files import LOOK
+from readygate.areas.servers.named import Named
 from readygate.errors import CouldNotLook
 from readygate.expectation import Count, Flag, Text, TextSet
 from readygate.spec import Spec
@@ -267,32 +268,17 @@ def parse_authorised_keys(text: str) -> AuthorisedKeys:
     return AuthorisedKeys(tuple(keys))
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAccounts:
-    """The accounts that have no password to ask for."""
-
-    names: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
-
-    @property
-    def told(self) -> str:
-        return f"without a password are {', '.join(self.names)}"
-
-
 def observe_superusers(host: Any, server: Spec) -> tuple[str, ...]:
     """Names of all accounts with the number 0, by /etc/passwd."""
     zeros = ask(host, server.name, "grep -E '^[^:]+:[^:]*:0+:' /etc/passwd || [ $? = 1 ]").text.splitlines()
     return tuple(line.partition(":")[0] for line in zeros)
 
 
-def observe_open_accounts(host: Any, server: Spec) -> OpenAccounts:
+def observe_open_accounts(host: Any, server: Spec) -> Named:
     """Names of the accounts whose password is empty, by /etc/shadow and /etc/passwd. It takes root."""
     script = "grep -hE '^[^:]+::' /etc/passwd /etc/shadow || [ $? = 1 ]"
     lines = ask(host, server.name, script).text.splitlines()
-    return OpenAccounts(tuple(sorted({line.partition(":")[0] for line in lines})))
+    return Named("without a password are", tuple(sorted({line.partition(":")[0] for line in lines})))
 
 
 FACTS: dict[str, Callable[..., Any]] = {

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from readygate.areas.asking import ask
+from readygate.areas.servers.named import Named
 from readygate.areas.servers.systemd import parse_moment, parse_properties
 from readygate.errors import CouldNotLook
 from readygate.expectation import AtLeastDuration, AtMostCount, Flag
@@ -75,21 +76,6 @@ class ActualService:
         return f"down is {', '.join(self.down_parts)}" if self.active and self.down_parts else ""
 
 
-@dataclass(frozen=True, slots=True)
-class FailedUnits:
-    """The units of systemd that ended badly."""
-
-    names: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
-
-    @property
-    def told(self) -> str:
-        return f"failed are {', '.join(self.names)}"
-
-
 _PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,ConsistsOf"
 
 
@@ -144,10 +130,10 @@ def parse_service(text: str, *evidence: Evidence) -> ActualService:
     )
 
 
-def observe_failed_units(host: Any, server: Spec) -> FailedUnits:
+def observe_failed_units(host: Any, server: Spec) -> Named:
     """What `systemctl --failed` lists. CouldNotLook: the server isn't run by systemd."""
     listed = ask(host, server.name, "systemctl list-units --failed --plain --no-legend --no-pager").text
-    return FailedUnits(tuple(line.split()[0] for line in listed.splitlines() if line.strip()))
+    return Named("failed are", tuple(line.split()[0] for line in listed.splitlines() if line.strip()))
 
 
 FACTS: dict[str, Callable[..., Any]] = {"actual_service": observe_service, "failed_units": observe_failed_units}

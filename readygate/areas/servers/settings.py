@@ -84,14 +84,18 @@ def _at(tree: Any, key: str) -> Any:
         return tree[key]
     value = tree
     for part in key.split("."):
-        match value:
-            case dict():
-                value = value.get(part)
-            case list() if part.isdecimal() and int(part) < len(value):
-                value = value[int(part)]
-            case _:
-                return None
+        value = below(value, part)
     return value
+
+
+def below(tree: Any, part: str) -> Any:
+    """What stands under one part of a dotted path, a number counting in a list; None where nothing does."""
+    match tree:
+        case dict():
+            return tree.get(part)
+        case list() if part.isdecimal() and int(part) < len(tree):
+            return tree[int(part)]
+    return None
 
 
 def _as_meant(text: str, expected: Expectation) -> Any:

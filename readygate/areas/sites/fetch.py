@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as TookTooLong
 
 from readygate import __version__
+from readygate.areas.servers.settings import below
 from readygate.areas.sites.connections import Bounded, BoundedTls
 from readygate.areas.sites.metrics_text import metric_names
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
@@ -93,13 +94,7 @@ class Response:
         except ValueError:
             return None
         for part in path.split("."):
-            match value:
-                case dict():
-                    value = value.get(part)
-                case list() if part.isdecimal() and int(part) < len(value):
-                    value = value[int(part)]
-                case _:
-                    return None
+            value = below(value, part)
             if value is _TWICE:
                 raise CouldNotLook(f"the answer of {self.url} has '{part}' twice", mend="let the service say it once")
         return value
