@@ -61,16 +61,18 @@ def account(
     seen: Sequence[Result],
     reasons: Mapping[str, str],
     otherwise: str = NO_SUITE,
-    plain: Iterable[Result] = (),
+    unrun: Iterable[Result] = (),
 ) -> tuple[Result, ...]:
-    """One result for each leaf, and for each test that verifies none: `plain` is what these are if not seen.
+    """One result for each leaf, and for each test that verifies none; of several tests, the worst.
 
-    `reasons` says by path why a leaf was not run.
+    `reasons` says by path why a leaf was not run; `unrun` are tests that were not, of no leaf or of one that has
+    several.
     """
-    missing = _not_verified(leaves, {result.path for result in seen if result.path})
+    verified = {result.path for result in seen if result.path}
+    missing = _not_verified(leaves, verified)
     unverified = {leaf.id: planned(leaf, _reason(leaf, reasons, otherwise)) for leaf in missing}
     in_order = [unverified.get(leaf.id) or planned(leaf) for leaf in leaves if not _is_claimed(leaf, unverified)]
-    return tuple(merge(seen, [*in_order, *plain]))
+    return tuple(merge([*seen, *(each for each in unrun if not each.path or each.path in verified)], in_order))
 
 
 def _reason(leaf: Leaf, reasons: Mapping[str, str], otherwise: str) -> str:

@@ -40,7 +40,12 @@ _UNDECLARED = object()
 
 
 def engage(config: pytest.Config, session: Session) -> None:
-    """Make this pytest session a gate."""
+    """Make this pytest session a gate. Raises pytest.UsageError where Python leaves asserts out."""
+    if not __debug__:
+        raise pytest.UsageError(
+            "Python was told to leave out asserts, and with these suites nothing could fail; "
+            "unset PYTHONOPTIMIZE, and leave out -O"
+        )
     gate = Gate(config, session)
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")
@@ -65,7 +70,8 @@ class Gate:
         self.started = datetime.now(UTC)
         self.seen: list[dict[str, Any]] = []  # encoded, as workers send them
         self.reasons: dict[str, str] = {}  # why a leaf was not run, by its path
-        self.plain: dict[str, Result] = {}  # what tests without a leaf end in unless they run, by id
+        self.unrun: dict[str, Result] = {}  # what tests end in that nothing else would miss, by their node ids
+        self.ran: set[str] = set()  # node ids
         self.mistakes: list[str] = []
         self.problems: list[str] = []
         self.interrupted = False
@@ -135,10 +141,9 @@ class Gate:
             bound = self._bind(item)
             item.stash[BOUND] = bound
             if bound.leaf is not None:
-                self.reasons[bound.leaf.dotted] = NOT_REACHED
                 self.session.bound.setdefault(bound.leaf.dotted, []).append(bound.check)
-            else:
-                self._leave_out(bound, NOT_REACHED)
+        for item in items:
+            self._leave_out(item, NOT_REACHED)
         self.reasons |= {leaf.dotted: ANOTHER_SHARD for leaf in self.leaves if not self._is_ours(leaf)}
 
     def _bind(self, item: pytest.Item) -> Bound:
@@ -155,15 +160,16 @@ class Gate:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         for item in items:
-            bound = item.stash.get(BOUND, None)
-            if bound and bound.leaf:
-                self.reasons[bound.leaf.dotted] = DESELECTED
-            elif bound:
-                self._leave_out(bound, DESELECTED)
+            if BOUND in item.stash:
+                self._leave_out(item, DESELECTED)
 
-    def _leave_out(self, bound: Bound, reason: str) -> None:
-        result = result_without_a_run(bound, reason)
-        self.plain[result.id] = result
+    def _leave_out(self, item: pytest.Item, reason: str) -> None:
+        """A line is missed where none of its tests ran; that one of several did says nothing of the others."""
+        bound = item.stash[BOUND]
+        if bound.leaf is not None:
+            self.reasons[bound.leaf.dotted] = reason
+        if bound.leaf is None or len(self.session.bound[bound.leaf.dotted]) > 1:
+            self.unrun[item.nodeid] = result_without_a_run(bound, reason)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         said = str(report.longrepr or "unknown error").strip().splitlines()[-1]
@@ -217,7 +223,7 @@ class Gate:
         report = yield
         redact_report(report)
         recording = item.stash.get(Recording.KEY, None)
-        if recording is not None and (report.when == "call" or not report.passed):
+        if recording is not None and (report.when == "call" or call.excinfo or not report.passed):
             result = result_of(item.stash[BOUND], recording, report, call)
             report.readygate = encode(result)  # type: ignore[attr-defined]
         return report
@@ -227,6 +233,7 @@ class Gate:
             return
         data = getattr(report, "readygate", None)
         if data is not None:
+            self.ran.add(report.nodeid)
             self.seen.append(data)
             self.store.append(data)
 
@@ -243,7 +250,7 @@ class Gate:
         told = getattr(node, "workeroutput", {}).get(_TOLD)
         if told:
             self.reasons |= told["reasons"]
-            self.plain |= {result.id: result for result in map(decode, told["plain"])}
+            self.unrun |= {node: decode(result) for node, result in told["unrun"].items()}
             for problem in told["problems"]:
                 self._note(problem)
 
@@ -255,8 +262,8 @@ class Gate:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self._cleanup.close()
         if self.is_worker:
-            plain = [encode(result) for result in self.plain.values()]
-            told = {"reasons": self.reasons, "plain": plain, "problems": self.problems}
+            unrun = {node: encode(result) for node, result in self.unrun.items()}
+            told = {"reasons": self.reasons, "unrun": unrun, "problems": self.problems}
             self.config.workeroutput[_TOLD] = told  # type: ignore[attr-defined]
             return
         if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
@@ -265,7 +272,8 @@ class Gate:
             self.problems.append("pytest ended with an internal error")
         state = State.INTERRUPTED if self.interrupted else State.FINISHED
         seen = [decode(each) for each in self.seen]
-        results = account(self.leaves, seen, self.reasons, self._otherwise(), self.plain.values())
+        missed = [result for node, result in self.unrun.items() if node not in self.ran]
+        results = account(self.leaves, seen, self.reasons, self._otherwise(), missed)
         run = self._run(state, results)
         verdict = self.grounds.judge(run, datetime.now(UTC))
         self.session.run, self.session.verdict = run, verdict

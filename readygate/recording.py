@@ -100,12 +100,18 @@ def result_of(bound: Bound, recording: Recording, report: pytest.TestReport, cal
 
 
 def result_without_a_run(bound: Bound, reason: str) -> Result:
-    """What a test without a leaf ends in where it never ran."""
+    """What a test ends in where it never ran."""
+    leaf = bound.leaf
     return Result(
         check=bound.check.id,
         target=bound.target,
         outcome=Outcome.NOT_RUN,
-        severity=bound.check.severity,
+        severity=(leaf and leaf.severity) or bound.check.severity,
+        owner=(leaf and leaf.owner) or "",
+        path=leaf.dotted if leaf else "",
+        file=leaf.position.file if leaf else "",
+        line=leaf.position.line if leaf else 0,
+        expected=getattr(leaf and leaf.expected, "text", ""),
         message=reason,
         cause=reason,
         why=bound.check.why,
@@ -131,10 +137,13 @@ def _ending(
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason given"
         return _Ending(Outcome.NOT_RUN, f"{reason[0].lower()}{reason[1:]}", mend="take the skip out of the suite")
-    if report.passed:
+    if report.passed and not call.excinfo:
         if judgement is None and not bound.check.can_fail:
             mend = "assert something about the target in it"
             return _Ending(Outcome.ERROR, "the test asserts nothing, so it could not have failed", mend=mend)
+        if judgement is None and isinstance(bound.leaf and bound.leaf.expected, Expectation):
+            mend = "assert `observed in expected` on each way through it, and see that no hook keeps it from running"
+            return _Ending(Outcome.ERROR, "the test compared nothing with what is declared", mend=mend)
         return _Ending(Outcome.PASSED, "" if judgement is None else _told(bound, judgement))
     return _failure(bound, judgement, report, call)
 

@@ -414,6 +414,71 @@ def test_of_two_tests_with_one_check_id_the_worst_counts(project: Project, order
     assert (ended.code, ended.result("payments.settled")["outcome"]) == (1, "failed")
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "class TestOne:\n    def test_answers(self):\n        assert True\n"
+        "class TestTwo:\n    def test_answers(self):\n        assert False\n",
+        OWN.replace("is True", "is True or True").replace("test_settled", "test_one")
+        + OWN.replace("is True", "is False").replace("test_settled", "test_TestTwo"),
+    ],
+    ids=["of two classes", "of one line"],
+)
+def test_of_two_tests_with_one_identity_the_one_that_was_left_out_counts(
+    project: Project, suite: str, workers: list[str]
+) -> None:
+    own_data(project, "x-payments: {kaspi: {settles: true}}\n")
+    project.write(
+        "suites/test_payments.py", OWN.replace("payments.settled", "payments.other") if "class" in suite else ""
+    )
+    project.write("suites/test_twice.py", suite)
+    ended = project.readygate("run", "--", "-k", "not TestTwo", *workers)
+    assert (ended.code, ended.word) == (3, "INCOMPLETE")
+    (left_out,) = [each for each in ended.run["results"] if each["outcome"] != "passed"]
+    assert (left_out["outcome"], left_out["message"]) == ("not_run", "left out by the selection of this run")
+
+
+HOOKS = {
+    "makes a pass of each failure": """\
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport():
+            report = yield
+            report.outcome, report.longrepr = "passed", None
+            return report
+    """,
+    "calls no test": """\
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pyfunc_call():
+            return True
+    """,
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_no_hook_of_a_conftest_makes_a_run_greener(project: Project, hook: str) -> None:
+    (project.folder / "one").unlink()
+    project.write("conftest.py", f"import pytest\n\n{textwrap.dedent(HOOKS[hook])}")
+    ended = project.readygate("run")
+    assert ended.code in (1, 3), ended.stdout
+    assert outcomes(ended)["file.exists one"] in ("failed", "error")
+
+
+def test_a_test_that_compares_nothing_with_what_is_declared_is_no_pass(project: Project) -> None:
+    suite = SUITE.replace("    assert actual_file.exists in", "    if False:\n        assert actual_file.exists in")
+    project.write("suites/test_files.py", suite)
+    ended = project.readygate("run")
+    assert ended.code == 3
+    assert outcomes(ended)["file.exists one"] == "error"
+    assert "the test compared nothing with what is declared" in ended.stdout
+
+
+def test_where_python_leaves_asserts_out_nothing_is_judged(project: Project) -> None:
+    ended = project.readygate("run", PYTHONOPTIMIZE="1", PYTEST_ADDOPTS="--assert=plain")
+    assert ended.code == 2
+    assert "unset PYTHONOPTIMIZE" in ended.stderr
+
+
 def test_a_pattern_that_matches_nothing_verifies_nothing(project: Project) -> None:
     own_data(project, "x-payments: {kaspi: {settles: true}}\n")
     project.write("suites/test_payments.py", OWN.replace("x-payments.*", "x-paiments.*"))
