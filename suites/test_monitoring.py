@@ -172,7 +172,7 @@ def test_alert_does_not_fire(alert, actual_alert):
 
     Mend: mend what it tells of before the release.
     """
-    assert actual_alert.firing in alert.firing
+    assert actual_alert.fires in alert.firing
 
 
 @pytest.mark.check("alertmanager.ready", severity="blocker")

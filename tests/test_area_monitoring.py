@@ -236,6 +236,11 @@ def test_an_alert_that_fires_is_seen(prometheus: Prometheus) -> None:
     assert alert(prometheus, "FiresNow", firing=False)["alert.firing"]
 
 
+def test_an_alert_that_can_not_be_evaluated_is_not_quiet(prometheus: Prometheus) -> None:
+    error = why_blind(prometheus={"url": prometheus.url, "rules": {"Clashes": {"firing": False}}})
+    assert "multiple matches" in error.reason
+
+
 def test_an_expression_that_is_none_is_an_error(prometheus: Prometheus) -> None:
     error = why_blind(prometheus={"url": prometheus.url, "queries": {"sum(": "<1"}})
     assert "can't evaluate 'sum('" in error.reason
@@ -329,6 +334,7 @@ route:
       routes:
         - {match: {quiet: "yes"}, receiver: nobody}
     - {match_re: {job: "node.*"}, receiver: nobody}
+    - {matchers: ['host=~"web\\.shop"'], receiver: mail}
 receivers:
   - {name: chat, webhook_configs: [{url: "http://127.0.0.1:HOOK/", send_resolved: false}]}
   - {name: pager, webhook_configs: [{url: "http://127.0.0.1:HOOK/"}]}
@@ -397,6 +403,8 @@ def test_a_silence_that_nobody_ended_is_seen(alertmanager: str) -> None:
         "severity=warning,quiet=yes",
         "severity=info",
         "job=node-exporter",
+        "host=web.shop",
+        "host=webxshop",
         "severity=critical,team=pay,quiet=yes,job=node",
     ],
 )

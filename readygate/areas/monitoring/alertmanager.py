@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import socket
@@ -148,7 +147,12 @@ def _matcher(text: str) -> tuple[str, str, str]:
         raise CouldNotLook(f"the route's matcher '{text}' is not understood", mend="correct it")
     value = found[3]
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
-    return found[1], found[2], json.loads(value) if quoted else value
+    return found[1], found[2], _unquoted(value[1:-1]) if quoted else value
+
+
+def _unquoted(text: str) -> str:
+    """As Alertmanager does it: of other escapes, such as \\. in a pattern, the backslash stays."""
+    return re.sub(r'\\([n"\\])', lambda found: "\n" if found[1] == "n" else found[1], text)
 
 
 def _holds(actual: str, sign: str, value: str) -> bool:

@@ -130,6 +130,15 @@ class ActualAlert:
     evidence: tuple[Evidence, ...] = ()
 
     @property
+    def fires(self) -> bool | None:
+        """CouldNotLook: it can't be evaluated, or was not yet, so that it is quiet proves nothing."""
+        if self.exists and not (self.healthy or self.firing):
+            raise CouldNotLook(
+                f"the alert was not evaluated: {self.fault or 'not yet'}", mend="try the expression by hand"
+            )
+        return self.firing
+
+    @property
     def threshold(self) -> float | None:
         """CouldNotLook: it has several, or compares with something that is no number."""
         if not self.exists:
