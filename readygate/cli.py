@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_out(run)
     run.add_argument("--shard", metavar="K/N", help="look only at part K of N; see `readygate merge`")
     _add_target(run)
+    run.add_argument("--update-baselines", action="store_true", help=argparse.SUPPRESS)
     run.add_argument("--wait", metavar="TIME", default="0s", help="look again until GO, for so long, e.g. 5m")
     run.usage = (
         "readygate run [PROFILE] [--inventory FILE] [--env ENV] [--out FOLDER]\n"
@@ -99,6 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     drill.add_argument("backup", nargs="?", metavar="NAME", help="left out: list what each would do")
     _add_inventory(drill)
     _add_out(drill)
+
+    baselines = _command(
+        commands, "baselines", _baselines, "ask the cases with known answers; write what is answered"
+    )
+    baselines.add_argument(
+        "cases", metavar="CASE", nargs="*", help="only these, site:endpoint:case or a glob (default: all)"
+    )
+    baselines.add_argument("--update", action="store_true", help="write the answers into the inventory's files")
+    baselines.add_argument("--even-in-ci", action="store_true", help="write them even where CI is set")
+    _add_inventory(baselines)
+    _add_target(baselines)
 
     plan = _command(commands, "plan", _plan, "list every expectation: check, target, line, and who verifies it")
     _add_inventory(plan)
@@ -195,6 +207,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from readygate.inventory import load
     from readygate.inventory.pointing import pointed_to
 
+    if arguments.update_baselines:
+        raise UsageError(
+            "a run that writes its own answers would be no gate; run `readygate baselines --update` instead"
+        )
     wait_s = _seconds(arguments.wait)
     alone = not (arguments.pytest_args or wait_s)  # pytest's workers and later looks connect by themselves
     with pointed_to(arguments.target):
@@ -256,6 +272,20 @@ def _drill(arguments: argparse.Namespace) -> int:
     if arguments.backup is None:
         return list_drills(arguments.inventory, arguments.env)
     return drill(arguments.inventory, arguments.env, arguments.backup, arguments.out)
+
+
+def _baselines(arguments: argparse.Namespace) -> int:
+    from readygate.baselines import update_baselines
+    from readygate.inventory.pointing import pointed_to
+
+    with pointed_to(arguments.target):
+        return update_baselines(
+            arguments.inventory,
+            arguments.env,
+            arguments.cases,
+            writes=arguments.update,
+            in_ci=arguments.even_in_ci,
+        )
 
 
 def _plan(arguments: argparse.Namespace) -> int:

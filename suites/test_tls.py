@@ -138,6 +138,15 @@ def test_ocsp_response_is_stapled(tls, stapling):
     assert stapling.stapled in tls.stapled
 
 
+@pytest.mark.check("tls.scts", severity="major")
+def test_public_logs_vouch_for_the_certificate(tls, transparency):
+    """Browsers turn away a public certificate that no log knows of, and nobody hears of one issued behind our back.
+
+    Mend: issue it anew from a CA that logs its certificates; a private CA needs none of this.
+    """
+    assert transparency.logs in tls.scts, transparency.reason
+
+
 @pytest.mark.check("tls.same_on_every_node", severity="blocker")
 def test_all_nodes_show_one_certificate(tls, same_certificate):
     """The node that missed the renewal expires alone, and every third visitor sees it.

@@ -38,7 +38,7 @@ ROOMS = (
     ("gate",),
     ("plugin",),
     ("afterwards", "notifying"),
-    ("drilling", "excusing", "looking_back", "running", "planning", "schema", "starting"),
+    ("baselines", "drilling", "excusing", "looking_back", "running", "planning", "schema", "starting"),
     ("demo",),
     ("cli",),
     ("__main__",),

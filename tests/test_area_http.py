@@ -412,11 +412,23 @@ def test_front_page_headers_are_those_of_the_sites_root() -> None:
     assert page.header("X-Missing") not in declared.headers["X-Missing"]
 
 
+@pytest.mark.parametrize("location", ["https://[nowhere/", "https://a.example:99999/", "ftp://a.example/"])
+def test_a_redirect_that_leads_nowhere_is_no_verdict(location: str) -> None:
+    with (
+        web_server(lambda request: reply(request, 302, Location=location)) as port,
+        pytest.raises(CouldNotLook, match="can't be asked"),
+    ):
+        observed(port, status=200, follow_redirects=True)
+
+
 @pytest.mark.parametrize(
     ("status", "location", "sound"),
     [
         (301, f"https://{HOST}/", True),
-        (308, f"https://{HOST}:8443/shop", True),
+        (308, f"https://{HOST}:443/shop", True),
+        (308, f"https://{HOST}:8443/shop", False),
+        (308, f"https://{HOST}:99999/", False),
+        (308, "https://[nowhere/", False),
         (303, f"https://{HOST}/", False),
         (200, f"https://{HOST}/", False),
         (301, f"http://{HOST}/", False),

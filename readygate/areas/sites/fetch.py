@@ -183,7 +183,7 @@ def fetch(origin: Origin, path: str, request: Request = Request(), *, follow_red
         location = response.header("Location")
         if not (follow_redirects and response.status in REDIRECTS and location):
             return replace(response, evidence=tuple(evidence))
-        origin, target = _next_hop(home, urljoin(response.url, location))
+        origin, target = _next_hop(home, response.url, location)
         if origin is not home:
             request = Request(request.method)
     raise CouldNotLook(
@@ -305,13 +305,14 @@ def _root_of(error: Exception) -> Exception:
     return TimeoutError() if isinstance(error, TookTooLong) else error
 
 
-def _next_hop(home: Origin, url: str) -> tuple[Origin, str]:
+def _next_hop(home: Origin, here: str, location: str) -> tuple[Origin, str]:
     """Where a redirect leads and what to ask there; only at home are the site's own faults known and judged."""
-    address, _, query = url.partition("#")[0].partition("?")
     try:
+        address, _, query = urljoin(here, location).partition("#")[0].partition("?")
         parts = parse_site_url(address)
-    except Mistake as error:
-        raise CouldNotLook(f"{home.netloc} redirects to {url!r}, which can't be asked: {error.wrong}") from error
+    except ValueError as error:  # a Mistake is one
+        wrong = error.wrong if isinstance(error, Mistake) else error
+        raise CouldNotLook(f"{home.netloc} redirects to {location!r}, which can't be asked: {wrong}") from error
     host, port = ascii_name(parts.hostname or ""), parts.port or PORTS[parts.scheme]
     target = (parts.path or "/") + (f"?{query}" if query else "")
     if (parts.scheme, host, port) == (home.scheme, home.host, home.port):

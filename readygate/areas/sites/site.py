@@ -49,7 +49,7 @@ class Site(Spec):
     )
     http_port: int = Field(80, ge=1, le=65535, description="A setting: where `redirects_http` asks.")
     redirects_http: Flag | None = Field(
-        None, description="Whether http:// sends visitors on to https:// on the same host."
+        None, description="Whether http:// sends visitors on to https:// on the host and port of the url."
     )
     nodes: tuple[Node, ...] = Field(
         (), description="A setting: its nodes behind the name, host[:port]; all that it resolves to unless set."
@@ -136,15 +136,21 @@ def observe_front_page(origin: Origin) -> Response:
 
 
 def observe_http_redirect(origin: Origin, site: Site) -> HttpRedirect:
-    """Ask http:// for the site's root; only a redirect to https:// on the same host will do."""
+    """Ask http:// for the site's root; only a redirect to https:// on the site's own host and port will do."""
     response = fetch(origin.over_http(site.http_port), "/")
     location = response.header("Location")
-    to_https = False
-    if response.status in REDIRECTS - {303} and location:
-        there = urlsplit(urljoin(response.url, location))
-        to_https = there.scheme == "https" and there.hostname == origin.host
+    to_https = response.status in REDIRECTS - {303} and _is_home(origin, response.url, location)
     evidence = Evidence(f"where {response.url} leads", f"{response.status} to {location or 'nowhere'}")
     return HttpRedirect(response.status, location, to_https, (evidence,))
+
+
+def _is_home(origin: Origin, url: str, location: str | None) -> bool:
+    try:
+        there = urlsplit(urljoin(url, location or ""))
+        place = (there.scheme, ascii_name(there.hostname or ""), there.port or PORTS["https"])
+    except ValueError:
+        return False  # a port or an address that is none
+    return place == ("https", origin.host, origin.port)
 
 
 def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from readygate.areas.mentioned import members
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
-from readygate.areas.tls import renewal
+from readygate.areas.tls import renewal, transparency
 from readygate.areas.tls.asking import RefusedError, chain, handshake, say_hello
 from readygate.areas.tls.certificate import moment, observe_certificate
 from readygate.areas.tls.renewal import DeployedCertificate, Renewal
@@ -87,6 +87,12 @@ class Tls(Spec):
     )
     deployed: DeployedCertificate | None = Field(None, description="The file that the certificate is served from.")
     renewal: Renewal | None = Field(None, description="How the certificate is renewed, as its server tells.")
+    scts: AtLeastCount | None = Field(
+        None, description="How many logs of Certificate Transparency vouch for the certificate in itself."
+    )
+    ct_logs: str | None = Field(
+        None, description="A setting: a log_list.json (version 3) of the logs by whose keys `scts` is verified."
+    )
     issuer: Text | None = Field(
         None, description="The organisation that issued the certificate, or else the issuer's common name."
     )
@@ -106,6 +112,12 @@ class Tls(Spec):
         of_host = {Fault.WRONG_HOST} if self.matches_host else set()
         of_chain = set(Fault) - {Fault.WRONG_HOST} if self.trusted else set()
         return frozenset(of_host | of_chain)
+
+    @model_validator(mode="after")
+    def _lists_logs_for_a_reason(self) -> Self:
+        if self.ct_logs is not None and self.scts is None:
+            raise Mistake("ct_logs is set, but no scts are declared", "add e.g. scts: 2")
+        return self
 
     @model_validator(mode="after")
     def _names_versions_that_exist(self) -> Self:
@@ -230,5 +242,6 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "trust": observe_trust,
     "protocols": observe_protocols,
     **renewal.FACTS,
+    **transparency.FACTS,
 }
-AHEAD = frozenset({"certificate", "trust", "protocols"})
+AHEAD = frozenset({"certificate", "trust", "protocols", "transparency"})
