@@ -89,8 +89,9 @@ def logged(*logs: Log, ahead_s: int = 0, forged: bool = False) -> Signed:
     stamps = [log.stamp(body + b"x" * forged, issuer, at_ms) for log in logs]
     together = b"".join(len(each).to_bytes(2) + each for each in stamps)
     together = len(together).to_bytes(2) + together
-    head = b"\x04\x82" + len(together).to_bytes(2) if len(together) > 255 else b"\x04\x81" + bytes((len(together),))
-    value = head + together
+    size = len(together)
+    length = bytes((size,)) if size < 128 else b"\x81" + bytes((size,)) if size < 256 else b"\x82" + size.to_bytes(2)
+    value = b"\x04" + length + together
     final = builder.add_extension(x509.UnrecognizedExtension(STAMPS, value), critical=False)
     return replace(ROOT.issue(HOST, key=key), certificate=final.sign(ROOT.key, hashes.SHA256()))
 
