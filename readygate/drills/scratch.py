@@ -56,13 +56,14 @@ class Ended:
 
 @dataclass(slots=True)
 class Scratch:
-    """The folder, and the warden that runs what is to be run there.
+    """The folder, and the warden that runs what is to be run there; `is_confined` where the kernel keeps that in it.
 
     `tell` hears of each step as it begins; `steps` says how many seconds each took.
     """
 
     folder: Path
     is_offline: bool
+    is_confined: bool
     limits: Limits
     tell: Callable[[str], object]
     _warden: subprocess.Popen[str]
@@ -186,7 +187,7 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
                 f"{folder.parent} has {show_size(free)} of room, and the drill may need {show_size(limits.disk)}",
                 mend="make room there, set TMPDIR to a larger disk, or declare a smaller `disk` for the drill",
             )
-        yield Scratch(folder, began["offline"], limits, tell, warden, time.monotonic())
+        yield Scratch(folder, began["offline"], began["confined"], limits, tell, warden, time.monotonic())
     finally:
         # Its end tells the warden to clean up, which we wait for.
         if warden.stdin:

@@ -21,6 +21,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from readygate.drills.base_backup import ELSEWHERE
 from readygate.drills.copied import digest_of, opened
 from readygate.drills.outcome import NotRestorable, Questions
 from readygate.drills.restore import restore
@@ -93,15 +94,34 @@ def _copy(source: Path, target: Path) -> None:
     before = _state(source)
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True)
+        for link in _links(source):
+            copied = target / link.relative_to(source)
+            copied.unlink()
+            shutil.copytree(link.resolve(), copied, symlinks=True)
     else:
         shutil.copyfile(source, target)
     if _state(source) != before:
         raise CouldNotLook(f"{source} changed while it was copied", mend="drill when no backup is running")
 
 
+def _links(source: Path) -> list[Path]:
+    """By what a base backup is in several places. CouldNotLook: one of them is elsewhere."""
+    links = [each for each in (source / "pg_wal", *source.glob("pg_tblspc/*")) if each.is_symlink() and each.is_dir()]
+    around = source.resolve().parent
+    for link in links:
+        if around.parent == around or not link.resolve().is_relative_to(around):
+            raise CouldNotLook(
+                f"{link} is a link to {link.resolve()}, which is not a part of the backup", mend=ELSEWHERE
+            )
+    return links
+
+
 def _state(source: Path) -> list[tuple[str, int, int]]:
     """By file, the size and the time of its last change."""
-    files = source.rglob("*") if source.is_dir() else (source.resolve(),)
+    if source.is_dir():
+        files = [file for place in (source, *_links(source)) for file in place.resolve().rglob("*")]
+    else:
+        files = [source.resolve()]
     return sorted((str(each), each.lstat().st_size, each.lstat().st_mtime_ns) for each in files)
 
 

@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from readygate.drills.confined import confine, rules_for
+
 PREFIX = "readygate-drill-"
 STOP_WITHIN = 5.0
 _YOUNG_S = 60.0
@@ -50,6 +52,7 @@ class Warden:
     folder: Path
     memory: int
     disk: int
+    rules: int | None = None  # by which commands are kept in the folder
     servers: list[tuple[subprocess.Popen[bytes], int]] = field(default_factory=list)
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -115,14 +118,16 @@ class Warden:
                 cwd=self.folder,
                 env=order["environ"],
                 start_new_session=True,
-                preexec_fn=self._limited(number),
+                preexec_fn=self._limited(number, None if order["as_us"] else self.rules),
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
             )
 
-    def _limited(self, number: int) -> Callable[[], None]:
+    def _limited(self, number: int, rules: int | None) -> Callable[[], None]:
         def limit() -> None:
+            if rules is not None:
+                confine(rules)
             resource.setrlimit(resource.RLIMIT_AS, (self.memory, self.memory))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             _LIBC.prctl(_PR_SET_PDEATHSIG, number)  # should the warden itself be killed
@@ -146,7 +151,8 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if user := unprivileged():
             os.chown(warden.folder, user.pw_uid, user.pw_gid)
-        _answer({"folder": str(warden.folder), "offline": offline})
+        warden.rules = rules_for(warden.folder)
+        _answer({"folder": str(warden.folder), "offline": offline, "confined": warden.rules is not None})
         for order in _orders():
             try:
                 _answer(warden.run(order) if order["do"] == "run" else warden.serve(order))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import tarfile
 import time
 from collections.abc import Callable
@@ -14,12 +15,24 @@ from typing import Any
 
 from readygate.areas.asking import ask
 from readygate.areas.backups.artifacts import Artifact
+from readygate.drills.base_backup import ELSEWHERE
 from readygate.drills.copied import digest_of
 from readygate.errors import CouldNotLook
 
 _PIECE_MIB = 8
 PIECE = _PIECE_MIB * 1024 * 1024
 _NAMES = 60_000  # a command has room for some more than so many bytes
+
+# The links by which a base backup is in several places, with the slash by which one goes in; they have to lie in or
+# beside its folder: what is elsewhere may as well be the server that it was made of.
+_ROOTS = """around=$(cd -P .. && pwd -P); roots=
+for link in pg_wal pg_tblspc/*; do
+    [ -L "$link" ] && [ -d "$link" ] || continue
+    case $(cd "$link" && pwd -P) in
+        "$around"/*) roots="$roots $link/" ;;
+        *) echo "elsewhere $link"; readlink -f "$link"; exit 0 ;;
+    esac
+done"""
 
 
 def fetch(host: Any, server: str, artifact: Artifact, target: Path, *, within: float) -> str:
@@ -72,13 +85,18 @@ def fetch_folder(host: Any, server: str, artifact: Artifact, target: Path, *, wi
     """Copy the folder around the artifact; returns the digest of its files. CouldNotLook: it changed meanwhile."""
     end = time.monotonic() + within
     folder = quote(artifact.whole)
-    listing = f"cd {folder} && find . -type f -exec stat -c '%s %Y %n' {{}} + | sort"
+    listing = f"cd {folder} && {_ROOTS}\nfind . $roots -type f -exec stat -c '%s %Y %n' {{}} + | sort"
     listed = ask(host, server, listing, within=within).text
+    if listed.startswith("elsewhere "):
+        link, to = listed.removeprefix("elsewhere ").splitlines()[:2]
+        raise CouldNotLook(
+            f"{artifact.whole}/{link} is a link to {to}, which is not a part of the backup", mend=ELSEWHERE
+        )
     files = [(int(size), int(changed_at), name) for size, changed_at, name in map(_split, listed.splitlines())]
     target.mkdir()
-    _unpack(
-        target, ask(host, server, f"cd {folder} && find . -type d | tar -cf - --no-recursion -T - | base64").output
-    )
+    told = ask(host, server, f"cd {folder} && {_ROOTS}\nfind . $roots -type d -print0 | base64").output
+    for inner in base64.b64decode(told).split(b"\0")[:-1]:
+        (target / os.fsdecode(inner)).mkdir(parents=True, exist_ok=True)
     batch: list[str] = []
     room = PIECE
     for size, changed_at, name in files:

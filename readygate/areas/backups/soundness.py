@@ -39,6 +39,20 @@ _COMMANDS = 1024 * 1024  # of an append-only file: no command is longer, or we s
 # Where tar -R finds the two blocks of zeros that end an archive; tar pads that to twenty, and few others do to more.
 _END_OF_TAR = re.compile(r"block (\d+): \*\* Block of NULs \*\*")
 _LARGEST_PADDING = 10240
+# Of the archives of a base backup: tar leaps over what is in a file where it can, and lists one that was cut there,
+# or between two files. GNU's says whether it met the end of the archive; others know no -R, and list it only.
+_READ_THROUGH_EACH = """tar --version 2>/dev/null | grep -q GNU && block=R
+read_through() {
+    case $1 in
+        *.tar) listed=$(cat "$1" | tar -t${block}f -) || return ;;
+        *) listed=$(tar -t${block}f "$1") || return ;;
+    esac
+    case $block$listed in
+        R*"** Block of NULs **" | [!R]*) ;;
+        *) echo "the end of the archive $1 is missing" >&2; return 1 ;;
+    esac
+}
+for file in *.tar *.tar.*; do [ ! -e "$file" ] || read_through "$file" || exit; done"""
 _EXIT = re.compile(rb"\nexit (\d+)\Z")
 
 _INTEGRITY_CHECK = "PRAGMA integrity_check(1)"
@@ -233,8 +247,20 @@ class Look:
         archives = f'cd {self._folder} && for file in base.tar*; do [ -e "$file" ] && echo tar; done; exit 0'
         if not self._ask(archives).text.strip():
             return self._complaint(f"pg_verifybackup --quiet {self._folder}")
-        listing = 'for file in *.tar *.tar.*; do [ ! -e "$file" ] || tar -tf "$file" >/dev/null || exit; done'
-        return self._complaint(f"(cd {self._folder} && {listing})")
+        return self._missing_tablespace() or self._complaint(f"(cd {self._folder} && {{ {_READ_THROUGH_EACH}\n}})")
+
+    def _missing_tablespace(self) -> str | None:
+        """The first that the manifest or base.tar tells of, and that has no archive of its own."""
+        script = f"""
+cd {self._folder} && {{
+    grep -aoE '"Path": "pg_tblspc/[0-9]+' backup_manifest | grep -oE '[0-9]+$'
+    for base in base.tar*; do tar -xOf "$base" tablespace_map 2>/dev/null | grep -oE '^[0-9]+ '; done
+}} | sort -u | while read -r number; do
+    set -- "$number".tar*
+    [ -e "$1" ] || echo "$number"
+done"""
+        missing = self._ask(script).text.split()
+        return f"the tablespace {missing[0]} is not in it" if missing else None
 
     def _fault_of_nothing(self) -> str:
         size = self.artifact.size
