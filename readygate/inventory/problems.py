@@ -65,6 +65,8 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
             return "has too few members", f"write {limits['min_length']} or more"
         case "too_long":
             return "has too many members", f"write {limits['max_length']} or fewer"
+        case "string_pattern_mismatch":
+            return f"{shown} doesn't fit here", f"{_description(path, document)} It has the form {limits['pattern']}"
         case "enum" | "literal_error":
             return f"{shown} is not known here", f"write {limits['expected']}"
         case _:
