@@ -15,11 +15,11 @@ import pytest
 
 from readygate.areas.containers.actual import ActualContainer, Mounted
 from readygate.areas.containers.compose_file import ComposeFile, ComposeService, read_services
+from readygate.areas.containers.compose_networks import ComposeNetwork
 from readygate.areas.containers.compose_notation import ComposePort, ComposeVolume
-from readygate.areas.containers.compose_truth import compare
-from readygate.areas.containers.engine import Images, OnEngine, ask_containers, ask_images
+from readygate.areas.containers.compose_truth import Differences, compare
+from readygate.areas.containers.engine import Images, OnEngine
 from readygate.errors import CouldNotLook
-from tests.holding import LOCAL
 from tests.lab.container_engine import BASE, PrivateEngine, private_engine
 from tests.lab.fixtures import unable
 from tests.lab.host import Lab
@@ -272,7 +272,9 @@ def test_a_file_of_variables_is_read_in_its_format(tmp_path: Path) -> None:
 
 MEANT = ComposeService(
     name="api",
+    project="shop",
     image="shop/api:1",
+    networks={"shop_default": ComposeNetwork(internal=False)},
     restart="always",
     memory=512,
     memory_reservation=256,
@@ -283,12 +285,23 @@ MEANT = ComposeService(
     ports=frozenset({ComposePort("127.0.0.1", None, "80")}),
     volumes={"/data": ComposeVolume("shop_data", True), "/conf": ComposeVolume("conf", False, is_relative=True)},
 )
+IMAGE = {"Id": "sha256:1a2b", "Created": "2026-11-01T00:00:00Z", "RepoTags": ["shop/api:1"], "Config": {}}
+INSPECTED = {
+    "Id": "3c4d",
+    "Name": "/shop-api-1",
+    "Config": {"Hostname": "3c4d"},
+    "HostConfig": {"NetworkMode": "shop_default"},
+    "NetworkSettings": {"Networks": {"shop_default": {"Aliases": ["api", "3c4d"]}}},
+}
 RUNS = ActualContainer(
     name="shop-api-1",
     project="shop",
     service="api",
     status="running",
     image="shop/api:1",
+    image_id="1a2b",
+    networks=frozenset({"shop_default"}),
+    inspected=INSPECTED,
     restart="always",
     memory=512,
     memory_reservation=256,
@@ -316,8 +329,15 @@ def mounting(path: str, mounted: Mounted) -> dict[str, Any]:
     return {"mounts": {**RUNS.mounts, path: mounted}}
 
 
+def compared(
+    meant: ComposeService, *run: ActualContainer, images: tuple[dict[str, Any], ...] = (IMAGE,)
+) -> Differences:
+    by_id = {each["Id"].removeprefix("sha256:"): each for each in images}
+    return compare("shop", [meant], OnEngine(run), Images(by_id, 0), {"shop_default": False})
+
+
 def differences(meant: ComposeService, *run: ActualContainer) -> tuple[str, ...]:
-    return compare("shop", [meant], OnEngine(run)).found
+    return compared(meant, *run).found
 
 
 def test_what_runs_as_the_file_says_has_no_differences() -> None:
@@ -370,34 +390,29 @@ def test_what_others_wait_for_has_to_be_healthy() -> None:
 def test_what_others_wait_for_to_end_has_ended_well() -> None:
     meant = replace(MEANT, to_end=True)
 
-    def compared(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found = compare("shop", [meant], OnEngine((replace(RUNS, **changes),)))
+    def ended(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = compared(meant, replace(RUNS, **changes))
         return found.missing, found.found
 
-    assert compared(status="exited", exit_code=0) == ((), ())
-    assert compared(status="exited", exit_code=1) == (
-        (),
-        ("api: it ended with 1, and others wait for it to end well",),
-    )
-    assert compared() == ((), ("api: it is running, and others wait for its end",))
-    assert compare("shop", [meant], OnEngine(())).missing == ("api",)
+    assert ended(status="exited", exit_code=0) == ((), ())
+    assert ended(status="exited", exit_code=1) == ((), ("api: it ended with 1, and others wait for it to end well",))
+    assert ended() == ((), ("api: it is running, and others wait for its end",))
+    assert compared(meant).missing == ("api",)
 
 
 def test_an_earlier_image_of_the_same_name_is_a_difference() -> None:
     runs = replace(RUNS, image_id="old")
-    held = {"Created": "2026-11-01T00:00:00Z", "RepoTags": []}
-    current = {"new": {**held, "Id": "sha256:new", "RepoTags": ["shop/api:1"]}, "old": {**held, "Id": "sha256:old"}}
-    compared = compare("shop", [MEANT], OnEngine((runs,)), Images(current, 0))
-    assert compared.found == ("api: image is an earlier shop/api:1",)
-    same = {"old": {**held, "Id": "sha256:old", "RepoTags": ["shop/api:1"]}}
-    assert compare("shop", [MEANT], OnEngine((runs,)), Images(same, 0)).found == ()
+    old = IMAGE | {"Id": "sha256:old"}
+    found = compared(MEANT, runs, images=(IMAGE, old | {"RepoTags": []})).found
+    assert found == ("api: image is an earlier shop/api:1",)
+    assert compared(MEANT, runs, images=(old,)).found == ()
 
 
 def test_what_does_not_run_is_missing() -> None:
     stopped = replace(RUNS, status="exited")
-    assert compare("shop", [MEANT], OnEngine((stopped,))).missing == ("api",)
-    assert compare("shop", [MEANT], OnEngine((replace(RUNS, project="store"),))).missing == ("api",)
-    assert compare("shop", [replace(MEANT, replicas=0)], OnEngine(())).missing == ()
+    assert compared(MEANT, stopped).missing == ("api",)
+    assert compared(MEANT, replace(RUNS, project="store")).missing == ("api",)
+    assert compared(replace(MEANT, replicas=0)).missing == ()
 
 
 # ZakupAI, started by docker-compose.
@@ -427,6 +442,7 @@ class ZakupAI:
         self.edit("connect.yml", r"connect: .*\n    sudo: true", "connect: local://")
         # The images here hold a busybox; and no port of this machine may be taken.
         self.edit("docker-compose.yml", r"    ports: .*\n", "")
+        self.edit("containers.yml", r"paths: \[(.*)\]", r"paths: [\1, up.yml]")
         stay_up = "".join(f"  {name}: {{entrypoint: [sh, -c, sleep 1000, --]}}\n" for name in SERVICES)
         (folder / "up.yml").write_text(f'version: "3.8"\nservices:\n{stay_up}')
 
@@ -528,45 +544,3 @@ def test_a_change_by_hand_is_no_go(zakupai: ZakupAI) -> None:
     zakupai.deploy("--profile", "prod")
     zakupai.engine.run("docker update --memory 2g --memory-swap 4g zakupai_billing-service_1")
     assert zakupai.judge() == ("NO-GO", 1, {"compose.differences app-1"})
-
-
-# Started by docker-compose, too: what others wait for, secrets, and a service that extends another.
-
-WAITING = """
-version: "2.4"
-services:
-  base: {image: shop/api:1.4.2, init: true, command: sleep 1000, profiles: [never], restart: always}
-  migrate: {image: shop/api:1.4.2, command: "true", secrets: [password]}
-  db:
-    image: shop/api:1.4.2
-    command: sleep 1000
-    healthcheck: {test: "true", interval: 100ms}
-  api:
-    extends: {service: base}
-    profiles: [prod]
-    secrets: [{source: password, target: db_password}]
-    depends_on:
-      db: {condition: service_healthy}
-      migrate: {condition: service_completed_successfully}
-secrets: {password: {file: ./password.txt}}
-"""
-
-
-def test_what_is_started_with_secrets_and_conditions_is_as_its_file_says(
-    engine: PrivateEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine.clear()
-    (tmp_path / "password.txt").write_text("correct-horse")
-    (tmp_path / "compose.yml").write_text(WAITING)
-    monkeypatch.setenv("DOCKER_HOST", engine.socket)
-    up = ["docker-compose", "--project-name", "shop", "--file", "compose.yml", "--profile", "prod", "up", "-d"]
-    subprocess.run(up, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    declared = ComposeFile.model_validate(
-        {"paths": [str(tmp_path / "compose.yml")], "profiles": ["prod"], "missing": 0}
-    )
-    meant = read_services(declared, "shop")
-    found = compare("shop", meant, ask_containers(LOCAL, "here", "docker"), ask_images(LOCAL, "here", "docker"))
-    assert (found.missing, found.found) == ((), ())
-    engine.run("docker rm --force shop_migrate_1; docker stop --time 0 shop_db_1")
-    found = compare("shop", meant, ask_containers(LOCAL, "here", "docker"))
-    assert set(found.missing) == {"db", "migrate"}

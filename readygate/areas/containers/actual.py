@@ -40,8 +40,8 @@ class Mounted:
 class ActualContainer:
     """A container as its engine has it; None, of one that isn't there, and where there is nothing to tell.
 
-    Times are in seconds of the server's clock, sizes in bytes. Its environment and its command line are in no text
-    that is made of this, so that no report shows them by accident.
+    Times are in seconds of the server's clock, sizes in bytes. Its environment, its command line and all that was
+    inspected are in no text that is made of this, so that no report shows them by accident.
     """
 
     name: str = ""
@@ -78,6 +78,7 @@ class ActualContainer:
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     command: tuple[str, ...] = field(default=(), repr=False)
+    inspected: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def running(self) -> bool:
@@ -182,7 +183,7 @@ def read_container(told: Mapping[str, Any], asked_at: float) -> ActualContainer:
         memory_reservation=wanted.get("MemoryReservation") or None,
         cpus=_cpus(wanted),
         pids=limit if (limit := wanted.get("PidsLimit") or 0) > 0 else None,
-        user=_user(config.get("User") or ""),
+        user=user_of(config.get("User") or ""),
         privileged=bool(wanted.get("Privileged")),
         added_capabilities=_capabilities(wanted.get("CapAdd")),
         dropped_capabilities=_capabilities(wanted.get("CapDrop")),
@@ -197,7 +198,13 @@ def read_container(told: Mapping[str, Any], asked_at: float) -> ActualContainer:
         labels=labels,
         environment=dict(each.partition("=")[::2] for each in config.get("Env") or ()),
         command=(told.get("Path") or "", *(told.get("Args") or ())),
+        inspected=told,
     )
+
+
+def is_podman(told: Mapping[str, Any]) -> bool:
+    """Whether this is an answer of podman's `inspect`, which names the runtime of each container."""
+    return "OCIRuntime" in told
 
 
 def _restart(policy: Mapping[str, Any]) -> str:
@@ -213,7 +220,7 @@ def _cpus(wanted: Mapping[str, Any]) -> float | None:
     return quota / period if quota > 0 else None
 
 
-def _user(user: str) -> str:
+def user_of(user: str) -> str:
     """Who it runs as: root has several names, of which the empty one is the most common."""
     return "root" if user.partition(":")[0] in ("", "0", "root") else user
 

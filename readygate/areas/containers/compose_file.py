@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,6 +11,12 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import Field, field_validator
 
+from readygate.areas.containers.compose_networks import (
+    ComposeNetwork,
+    networks_of,
+    regular_networks,
+    uncompared_networks,
+)
 from readygate.areas.containers.compose_notation import (
     ComposePort,
     ComposeVolume,
@@ -20,6 +26,8 @@ from readygate.areas.containers.compose_notation import (
     ports_of,
     volume_of,
 )
+from readygate.areas.containers.compose_settings import BY_KEY
+from readygate.areas.containers.compose_start import NO_CHECK, is_off, meant_check, regular_check, words
 from readygate.areas.containers.compose_variables import (
     UNKNOWN,
     cannot,
@@ -37,7 +45,29 @@ from readygate.units import parse_size
 Aspect = Literal[
     "image", "restart", "memory", "memory_reservation", "cpus", "pids", "user", "privileged", "read_only",
     "capabilities", "environment", "ports", "volumes", "replicas", "health",
+    "command", "entrypoint", "healthcheck", "networks",
+    "cgroup", "cgroup_parent", "container_name", "cpu_shares", "cpuset", "device_cgroup_rules", "devices", "dns",
+    "dns_opt", "dns_search", "domainname", "extra_hosts", "group_add", "hostname", "init", "ipc", "labels", "logging",
+    "mem_swappiness", "memswap_limit", "oom_kill_disable", "oom_score_adj", "pid", "runtime", "security_opt",
+    "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "tty", "ulimits",
+    "userns_mode", "uts", "working_dir",
+    # These are not compared: whoever has one of them in a file has to say so.
+    "annotations", "blkio_config", "configs", "cpu_count", "cpu_percent", "cpu_rt_period", "cpu_rt_runtime",
+    "credential_spec", "deploy_devices", "external_links", "gpus", "isolation", "label_file", "links", "mac_address",
+    "models", "network_settings", "platform", "post_start", "pre_stop", "provider", "secrets", "use_api_socket",
+    "volume_driver", "volume_settings", "volumes_from",
 ]  # fmt: skip
+
+# What is compared in its own way, or has no effect on a container that is there.
+_KNOWN_KEYS = {
+    "image", "restart", "mem_limit", "mem_reservation", "cpus", "cpu_quota", "cpu_period", "pids_limit", "user",
+    "privileged", "read_only", "scale", "profiles", "healthcheck", "cap_add", "cap_drop", "environment", "env_file",
+    "ports", "volumes", "secrets", "configs", "depends_on", "command", "entrypoint", "networks", "network_mode",
+    "deploy", "extends", "build", "expose", "pull_policy", "develop", "attach",
+    *BY_KEY,
+}  # fmt: skip
+
+_NOT_UNDERSTOOD = object()
 
 
 class ComposeFile(Spec):
@@ -75,6 +105,7 @@ class ComposeService:
     """
 
     name: str
+    project: str = ""
     image: str | None = None
     restart: str = "no"
     memory: int | None = None
@@ -91,6 +122,13 @@ class ComposeService:
     volumes: Mapping[str, ComposeVolume] = field(default_factory=dict)
     replicas: int = 1
     health_checked: bool = False
+    command: tuple[str, ...] | None = field(default=None, repr=False)
+    entrypoint: tuple[str, ...] | None = field(default=None, repr=False)
+    health_check: Mapping[str, Any] | None = field(default=None, repr=False)
+    network_mode: str | None = None
+    networks: Mapping[str, ComposeNetwork] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    uncompared: frozenset[str] = frozenset()
     to_be_healthy: bool = False
     to_end: bool = False
     ignoring: frozenset[str] = frozenset()
@@ -151,7 +189,8 @@ def _regular(path: Path, variables: Mapping[str, str], within: tuple[Path, ...] 
         for one in paths:
             regular = _laid_over(regular, _regular(one, {**own, **variables}, (*within, path)))
     services = {name: _extended(tree, name, path, variables) for name in tree.get("services") or ()}
-    others = {key: interpolated(tree.get(key) or {}, variables) for key in ("volumes", "secrets", "configs")}
+    kinds = ("volumes", "secrets", "configs", "networks")
+    others = {key: interpolated(tree.get(key) or {}, variables) for key in kinds}
     merged: dict[str, Any] = _laid_over(regular, {"services": services, **others})
     return merged
 
@@ -183,8 +222,9 @@ def _extended(
 
 
 def _regular_service(told: dict[str, Any], path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    limits = ((told.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-    reserved = ((told.get("deploy") or {}).get("resources") or {}).get("reservations") or {}
+    deploy = told.get("deploy") or {}
+    limits = (deploy.get("resources") or {}).get("limits") or {}
+    reserved = (deploy.get("resources") or {}).get("reservations") or {}
     regular = {
         "image": told.get("image"),
         "restart": _restart(told),
@@ -195,19 +235,43 @@ def _regular_service(told: dict[str, Any], path: Path, variables: Mapping[str, s
         "user": told.get("user"),
         "privileged": told.get("privileged"),
         "read_only": told.get("read_only"),
-        "replicas": (told.get("deploy") or {}).get("replicas", told.get("scale")),
+        "replicas": deploy.get("replicas", told.get("scale")),
         "profiles": told.get("profiles"),
-        "health": _is_health_checked(told.get("healthcheck")),
+        "healthcheck": regular_check(told.get("healthcheck")),
         "cap_add": told.get("cap_add"),
         "cap_drop": told.get("cap_drop"),
-        "environment": {**files_of(told, path), **environment_of(told.get("environment"), variables)},
+        "env_file": files_of(told, path),
+        "environment": environment_of(told.get("environment"), variables),
         "ports": [port for each in told.get("ports") or () for port in ports_of(each, path)],
         "volumes": dict(volume_of(each, path) for each in told.get("volumes") or ()),
         "secrets": mounted_files(told.get("secrets"), "/run/secrets/"),
         "configs": mounted_files(told.get("configs"), "/"),
         "depends_on": _conditions(told.get("depends_on")),
+        "command": _whole(told.get("command")),
+        "entrypoint": _whole(told.get("entrypoint")),
+        "networks": regular_networks(told.get("networks")),
+        "network_mode": told.get("network_mode", told.get("net")),
+        "cpu_quota": told.get("cpu_quota"),
+        "cpu_period": told.get("cpu_period"),
+        "settings": {key: _setting(key, told[key]) for key in BY_KEY if told.get(key) is not None},
+        "uncompared": [key for key in told if key not in _KNOWN_KEYS and not key.startswith("x-")]
+        + (["deploy_devices"] if reserved.get("devices") else []),
     }
     return {key: value for key, value in regular.items() if value is not None}
+
+
+def _setting(key: str, told: Any) -> Any:
+    """In a notation that can be laid over that of another file."""
+    try:
+        return BY_KEY[key].regular(told)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # It is seen later whether that matters.
+        return str(told) if UNKNOWN.search(str(told)) else _NOT_UNDERSTOOD
+
+
+def _whole(told: Any) -> Any:
+    """What a later file replaces as a whole, though it may be a list."""
+    return tuple(told) if isinstance(told, list) else told
 
 
 def _conditions(told: Any) -> dict[str, str]:
@@ -231,24 +295,47 @@ def _laid_over(lower: Any, upper: Any) -> Any:
 def _service(
     name: str, told: Mapping[str, Any], project: str, merged: Mapping[str, Any], ignoring: frozenset[str]
 ) -> ComposeService:
-    def known(key: str, aspect: str = "") -> Any:
-        value = told.get(key)
-        unknown = UNKNOWN.search(str(value)) if (aspect or key) not in ignoring else None
-        if unknown:
+    def known(key: str, aspect: str = "", within: Mapping[str, Any] = told) -> Any:
+        value = within.get(key)
+        if unknown := UNKNOWN.search(str(value)):
+            if (aspect or key) in ignoring:
+                return value if key in ("image", "ports", "volumes") else None
             raise CouldNotLook(
                 f"{key} of {name} rests on {unknown[1]}, which is not known here",
                 mend=f"export {unknown[1]}, name an `env_file` that has it, or write `ignoring: [{aspect or key}]`",
             )
         return value
 
-    environment = {key: None if UNKNOWN.search(value) else value for key, value in told["environment"].items()}
+    def meant(key: str, read: Callable[[Any], Any], value: Any) -> Any:
+        """What is meant by a value; None for one that doesn't matter."""
+        try:
+            if value is _NOT_UNDERSTOOD:
+                raise ValueError(key)
+            return None if value is None else read(value)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if key in ignoring:
+                return None
+            # What stands there isn't told: it may be a password.
+            raise CouldNotLook(
+                f"{key} of {name} is not understood", mend=f"correct it, or write `ignoring: [{key}]`"
+            ) from None
+
+    given = {**told["env_file"], **told["environment"]}
+    environment = {key: None if UNKNOWN.search(value) else value for key, value in given.items()}
+    check = known("healthcheck")
+    meant("healthcheck", lambda it: meant_check(it, NO_CHECK), check)
+    networks = meant("networks", lambda it: networks_of(it, project, merged["networks"]), known("networks") or {})
+    quota = meant(
+        "cpus", lambda it: float(it) / float(known("cpu_period", "cpus") or 100_000), known("cpu_quota", "cpus")
+    )
     return ComposeService(
         name=name,
+        project=project,
         image=known("image"),
         restart=known("restart") or "no",
         memory=_bytes(known("memory")),
         memory_reservation=_bytes(known("memory_reservation")),
-        cpus=float(cpus) if (cpus := known("cpus")) else None,
+        cpus=float(cpus) if (cpus := known("cpus")) else quota,
         pids=int(pids) if (pids := known("pids")) else None,
         user=None if (user := known("user")) is None else str(user),
         privileged=bool(known("privileged")),
@@ -259,13 +346,36 @@ def _service(
         ports=frozenset(known("ports")),
         volumes={
             **{path: named(each, project, merged["volumes"]) for path, each in known("volumes").items()},
-            **bound(known("secrets", "volumes"), merged["secrets"]),
-            **bound(known("configs", "volumes"), merged["configs"]),
+            **bound(known("secrets", "volumes") or {}, merged["secrets"]),
+            **bound(known("configs", "volumes") or {}, merged["configs"]),
         },
         replicas=1 if (replicas := known("replicas")) is None else int(replicas),
-        health_checked=bool(told.get("health")),
+        health_checked=bool(check and check.get("test") and not is_off(check)),
+        command=meant("command", words, known("command")),
+        entrypoint=meant("entrypoint", words, known("entrypoint")),
+        health_check=check,
+        network_mode=meant("networks", str, known("network_mode", "networks")),
+        networks=networks or {},
+        settings={
+            key: meant(key, BY_KEY[key].meant, value)
+            for key in told["settings"]
+            if (value := known(key, within=told["settings"])) is not None
+        },
+        uncompared=frozenset(_uncompared(told, merged)) - ignoring,
         ignoring=ignoring,
     )
+
+
+def _uncompared(told: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
+    """What a service has in the files that nothing is compared with."""
+    yield from told["uncompared"]
+    yield from uncompared_networks(told, merged["networks"])
+    for kind in ("secrets", "configs"):
+        if any(not (merged[kind].get(name) or {}).get("file") for name in told[kind].values()):
+            yield kind
+    made = (merged["volumes"].get(volume.source) or {} for volume in told["volumes"].values())
+    if any(each.get("driver_opts") or each.get("driver", "local") != "local" for each in made):
+        yield "volume_settings"
 
 
 def _bytes(size: object) -> int | None:
@@ -286,12 +396,3 @@ def _restart(told: Mapping[str, Any]) -> str | None:
     condition = policy.get("condition", "any")
     after_failure = f"on-failure:{tries}" if tries else "on-failure"
     return {"any": "always", "none": "no"}.get(condition, after_failure)
-
-
-def _is_health_checked(told: Any) -> bool | None:
-    """Whether the file has a health check; None where it leaves that to the image, or to a file laid below."""
-    if not isinstance(told, dict):
-        return None
-    test = told.get("test")
-    first = test[0] if isinstance(test, list) and test else test
-    return False if told.get("disable") or first == "NONE" else True if test else None

@@ -19,6 +19,7 @@ from readygate.areas.containers.engine import (
     OnEngine,
     ask_containers,
     ask_images,
+    ask_internal_networks,
     ask_leftovers,
 )
 from readygate.areas.servers.files import AbsolutePath, Pattern
@@ -239,6 +240,11 @@ def observe_leftovers(host: Any, server: Spec, containers: Containers) -> Leftov
     return ask_leftovers(host, server.name, containers.engine)
 
 
+def observe_internal_networks(host: Any, server: Spec, containers: Containers) -> dict[str, bool]:
+    """The networks of the server's engine, by one command."""
+    return ask_internal_networks(host, server.name, containers.engine)
+
+
 def observe_compose_services(containers: Containers) -> tuple[ComposeService, ...]:
     """What the compose files start, as the profiles of the setting have it; none without files."""
     if containers.compose_file is None:
@@ -266,7 +272,11 @@ def observe_strangers(
 
 
 def observe_differences(
-    containers: Containers, on_engine: OnEngine, compose_services: tuple[ComposeService, ...], engine_images: Images
+    containers: Containers,
+    on_engine: OnEngine,
+    compose_services: tuple[ComposeService, ...],
+    engine_images: Images,
+    internal_networks: dict[str, bool],
 ) -> Differences:
     """In what the containers of the project are not what the compose files say."""
     # What is declared not to run, such as a migration, has ended.
@@ -276,7 +286,7 @@ def observe_differences(
         if each.running is not None and each.running.judge(actual=False)
     }
     meant = [replace(each, to_end=True) if each.name in ended else each for each in compose_services]
-    return compare(containers.compose or "", meant, on_engine, engine_images)
+    return compare(containers.compose or "", meant, on_engine, engine_images, internal_networks)
 
 
 FACTS: Mapping[str, Callable[..., Any]] = {
@@ -287,6 +297,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "engine_images": observe_engine_images,
     "replica_images": observe_images,
     "leftovers": observe_leftovers,
+    "internal_networks": observe_internal_networks,
     "compose_services": observe_compose_services,
     "strangers": observe_strangers,
     "differences": observe_differences,

@@ -29,6 +29,17 @@ class OnEngine:
             each for each in self.found if each.project == project and each.service == service and not each.one_off
         )
 
+    def joined(self, mode: str, project: str) -> str:
+        """A namespace of another container, `container:<id>`, by the name that compose writes: `service:db`."""
+        kind, _, identity = mode.partition(":")
+        if kind != "container":
+            return mode
+        for each in self.found:
+            if identity in (each.name, each.inspected.get("Id")):
+                ours = each.project == project and each.service is not None
+                return f"service:{each.service}" if ours else f"container:{each.name}"
+        return mode
+
     def named(self, name: str) -> tuple[ActualContainer, ...]:
         return tuple(each for each in self.found if each.name == name)
 
@@ -53,6 +64,11 @@ class Images:
 
     by_id: Mapping[str, Mapping[str, Any]]
     asked_at: float
+
+    def config_of(self, container: ActualContainer) -> Mapping[str, Any] | None:
+        """What the image of a container sets for all that are made from it; None where it is gone."""
+        held = self.by_id.get(container.image_id or "")
+        return None if held is None else held.get("Config") or {}
 
     def of(self, container: ActualContainer) -> Image:
         """The image of a container; it is current if a restart from the same name would use no other."""
@@ -131,6 +147,15 @@ images=$({engine} image ls --all --quiet --no-trunc) || exit
 [ -z "$images" ] || {engine} image inspect $(printf '%s\\n' "$images" | sort -u)"""
     asked_at, _, listing = ask_engine(host, server, engine, script).partition("\n")
     return Images({image_id(each["Id"]): each for each in _json(listing)}, float(asked_at))
+
+
+def ask_internal_networks(host: Any, server: str, engine: str) -> dict[str, bool]:
+    """Every network of the engine by name, and whether it leads nowhere else."""
+    script = f"""
+networks=$({engine} network ls --quiet) || exit
+[ -z "$networks" ] || {engine} network inspect $networks"""
+    told = _json(ask_engine(host, server, engine, script))
+    return {each.get("Name") or each["name"]: bool(each.get("Internal", each.get("internal"))) for each in told}
 
 
 def ask_leftovers(host: Any, server: str, engine: str) -> Leftovers:
