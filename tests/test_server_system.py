@@ -137,6 +137,14 @@ def test_updates_by_dnf_are_for_security_only_as_far_as_advisories_say() -> None
     assert updates.all == ("NetworkManager", "bash")
     assert updates.security == ("openssl",)
     assert parse_dnf(DNF.format(advisory)).security == ()
+    # As dnf 5 prints it: a heading, and when each was issued.
+    heading = "Name                   Type     Severity                      Package              Issued\n"
+    five = (
+        f"{heading}FEDORA-2024-635a54eb7e security Important glib2-devel-2.80.2-1.fc40.x86_64 2024-05-12 04:16:43\n"
+    )
+    assert parse_dnf(f"{DNF.format(five)}{five}").security == ("glib2-devel",)
+    with pytest.raises(CouldNotLook, match="which updates are for security"):
+        parse_dnf(f"{DNF.format(heading)}{heading}").security  # noqa: B018
     with pytest.raises(CouldNotLook, match="which updates are for security"):
         parse_dnf(DNF.format("")).security  # noqa: B018
 

@@ -14,14 +14,15 @@ PACKAGES = (
     "ufw,iptables,nftables,curl,openssl,ca-certificates,netcat-openbsd,busybox-static,"
     "nginx-light,postgresql-15,redis-server,certbot,rclone"
 )
+RPM_PACKAGES = "dnf,rpm,createrepo-c,openssh-server"
 BOOTSTRAP = (
-    "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--include={PACKAGES}",
+    "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",
     '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
     *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")),
-    SUITE, "-",
 )  # fmt: skip
 TARGET = Path(__file__).parent / "target"
 TINY = Path(__file__).parent / "tiny"
+RPM = Path(__file__).parent / "rpm"
 OPENRC = """\
 ARG TARGET
 FROM ${TARGET}
@@ -33,10 +34,7 @@ RUN for package in /root/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -C /
 def target_image() -> str:
     """The tag of the sound systemd host, which is built first if need be: about a minute, once."""
     with machine_lock():
-        base = f"readygate-lab/base:{_digest(*BOOTSTRAP)}"
-        if not _exists(base):
-            _bootstrap(base)
-        return _build("target", TARGET, BASE=base)
+        return _build("target", TARGET, BASE=_bootstrapped("base", PACKAGES))
 
 
 def tiny_image() -> str:
@@ -44,6 +42,12 @@ def tiny_image() -> str:
     target = target_image()
     with machine_lock():
         return _build("tiny", TINY, TARGET=target)
+
+
+def rpm_image() -> str:
+    """The tag of a host, not booted, with packages of rpm and updates of dnf, from a folder of its own."""
+    with machine_lock():
+        return _build("rpm", RPM, BASE=_bootstrapped("rpm-base", RPM_PACKAGES))
 
 
 def openrc_image() -> str:
@@ -58,10 +62,18 @@ def openrc_image() -> str:
     return tag
 
 
-def _bootstrap(tag: str) -> None:
+def _bootstrapped(name: str, packages: str) -> str:
+    command = (*BOOTSTRAP, f"--include={packages}", SUITE, "-")
+    tag = f"readygate-lab/{name}:{_digest(*command)}"
+    if not _exists(tag):
+        _bootstrap(tag, command)
+    return tag
+
+
+def _bootstrap(tag: str, command: tuple[str, ...]) -> None:
     pipe = 'set -o pipefail; "$@" | docker import - "$0"'
     # Where it fails, mmdebstrap hangs up on its whole process group.
-    execute(["setsid", "--wait", "bash", "-c", pipe, tag, *BOOTSTRAP, *_debian_sources()], timeout=600)
+    execute(["setsid", "--wait", "bash", "-c", pipe, tag, *command, *_debian_sources()], timeout=600)
 
 
 def _debian_sources() -> list[str]:

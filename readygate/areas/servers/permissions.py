@@ -73,7 +73,8 @@ def observe_setuid(host: Any, server: Spec, permissions: Permissions) -> Surpris
         return found
     # A package knows /usr/bin/su as /bin/su where the one folder has become a link to the other.
     script = f"""
-if command -v dpkg-query >/dev/null; then owns() {{ dpkg-query -S "$1" >/dev/null 2>&1; }}
+if [ -s /var/lib/dpkg/status ] && command -v dpkg-query >/dev/null; then
+    owns() {{ dpkg-query -S "$1" >/dev/null 2>&1; }}
 elif command -v rpm >/dev/null && [ ! -e /lib/apk/db/installed ]; then owns() {{ rpm -qf "$1" >/dev/null 2>&1; }}
 elif command -v apk >/dev/null; then owns() {{ apk info -W "$1" 2>/dev/null | grep -q 'owned by'; }}
 else echo 'it has neither apk nor dpkg-query nor rpm' >&2; exit 1

@@ -61,13 +61,15 @@ class Reboot:
 
 
 _LISTS_AGE = r"""
-if command -v apt-get >/dev/null; then
+if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
     update='apt-get update'; set -- /var/lib/apt/lists/*Release
     fetched='/var/lib/apt/lists /var/lib/apt/lists/partial'
 elif command -v apk >/dev/null; then
     update='apk update'; set -- /var/cache/apk/APKINDEX.*; fetched=$*
 elif command -v dnf >/dev/null; then
-    update='dnf makecache'; set -- /var/cache/dnf/*/repodata/repomd.xml; fetched=$*
+    update='dnf makecache'
+    set -- /var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml; fetched=$*
+    [ -e "$1" ] || shift
 else
     echo 'it has neither apt nor apk nor dnf to ask for updates' >&2; exit 1
 fi
@@ -77,7 +79,7 @@ stat -c %Y $fetched 2>/dev/null | sort -n | tail -n 1"""
 
 # Dnf ends with 100 where it has any; of repositories that publish no advisories it lists none, old or new.
 _PENDING = """
-if command -v apt-get >/dev/null; then
+if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
     echo apt; date +%s
     grep -hiE '^(Valid-Until|Suite|Label|Codename):' /var/lib/apt/lists/*Release || [ $? = 1 ] || exit 1
     echo '= upgrade'; apt-get --simulate --quiet --ignore-hold -o Debug::NoLocking=true dist-upgrade
@@ -146,14 +148,19 @@ def parse_apk(text: str) -> PendingUpdates:
 
 
 def parse_dnf(text: str) -> PendingUpdates:
-    """Read `bash.x86_64  5.1.8-6.el9_1  baseos`, and below `= security` `RHSA-1 Low/Sec. bash-5.1-6.x86_64`."""
+    """Read `bash.x86_64  5.1.8-6.el9_1  baseos`, and below `= security` `RHSA-1 Low/Sec. bash-5.1-6.x86_64`.
+
+    Dnf 5 has a heading there, and the time of issue behind the package.
+    """
     updates, _, rest = text.partition("= advisories\n")
     every, _, security = rest.partition("= security\n")
     updates, _, _ = updates.partition("Obsoleting Packages")
     names = re.findall(r"^(\S+)\.\w+ +\S+ +\S+$", updates, re.MULTILINE)
-    advised = {line.split()[-1].rsplit("-", 2)[0] for line in security.splitlines() if line.strip()}
+    advised = set(re.findall(r"^\S+ .*?(?<= )(\S+)-[^-\s]+-[^-\s]+\.\w+(?: |$)", security, re.MULTILINE))
     evidence = (Evidence("dnf check-update", updates.strip() or "nothing to install"),)
-    return PendingUpdates(tuple(names), tuple(sorted(advised)) if every.strip() else None, evidence)
+    return PendingUpdates(
+        tuple(names), tuple(sorted(advised)) if re.search(r"\.\w+(?: |$)", every, re.MULTILINE) else None, evidence
+    )
 
 
 def _names(lines: list[str]) -> tuple[str, ...]:
