@@ -234,7 +234,7 @@ def test_log_is_rotated(log, log_rotation):
 
     Mend: put its path into a file of /etc/logrotate.d; try it by `logrotate --debug`.
     """
-    assert log_rotation in log.rotated
+    assert log_rotation.ago_s in log.rotated, log_rotation.told
 
 
 @pytest.mark.check("permissions.setuid_unpackaged", severity="blocker")

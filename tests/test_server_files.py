@@ -256,16 +256,19 @@ def test_the_level_of_a_line_is_known_by_its_words(line: str, level: str | None)
 
 
 ROTATED = """\
-1700000000 +0100
+1700000000 +0100 0
+considering log /var/log/app.log
+considering log /var/log/new.log
 logrotate state -- version 2
 "/var/log/app.log" 2023-11-14-1:0:0
-"/var/log/never.log" 2023-11-1
+"/var/log/dropped.log" 2023-11-14-1:0:0
 """
 
 
 def test_rotation_is_read_from_the_record_of_logrotate_in_the_servers_time() -> None:
-    assert parse_rotation(ROTATED, "/var/log/app.log") == 1700000000 - (1699923600 - 3600)
-    assert parse_rotation(ROTATED, "/var/log/other.log") is None
+    assert parse_rotation(ROTATED, "/var/log/app.log").ago_s == 1700000000 - (1699923600 - 3600)
+    assert parse_rotation(ROTATED, "/var/log/new.log").ago_s is None
+    assert parse_rotation(ROTATED, "/var/log/dropped.log").ago_s is None
 
 
 # Surprises.

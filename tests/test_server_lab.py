@@ -314,6 +314,26 @@ def test_rotation_is_known_once_logrotate_has_run(fresh_host: Target) -> None:
     assert held_on(as_root(fresh_host), logs=log)["log.rotated"]
 
 
+def test_a_log_that_logrotate_no_longer_looks_after_is_not_rotated_whatever_its_record_says(
+    fresh_host: Target,
+) -> None:
+    fresh_host.run("logrotate /etc/logrotate.conf")
+    log = "/var/log/nginx/access.log"
+    rotated = {log: {"rotated": "2d"}}
+    fresh_host.run("sed -i 's/access/other/; s/[*].log/other.log/' /etc/logrotate.d/nginx")
+    fresh_host.run(f"grep -q {log} /var/lib/logrotate/status")
+    assert reasons_on(as_root(fresh_host), logs=rotated) == {
+        "log.rotated": f"no configuration of logrotate names {log}"
+    }
+    fresh_host.run(f"printf '{log} /var/log/shop-*.log {{\\n daily\\n}}\\n' > /etc/logrotate.d/nginx")
+    assert held_on(as_root(fresh_host), logs=rotated)["log.rotated"]
+    fresh_host.run("chmod 0666 /etc/logrotate.d/nginx")  # which makes logrotate skip it
+    assert not held_on(as_root(fresh_host), logs=rotated)["log.rotated"]
+    fresh_host.run("rm /etc/logrotate.d/nginx")
+    with pytest.raises(CouldNotLook):
+        held_on(as_deploy(fresh_host), logs=rotated)
+
+
 def test_without_systemd_an_init_script_tells_of_its_service(lab: Lab) -> None:
     declared = {"nginx": {"running": True, "enabled": True}}
     with lab.refusing_host() as bare:

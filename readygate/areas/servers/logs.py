@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from readygate.areas.asking import ask
+from readygate.areas.asking import ask, forbidden
 from readygate.areas.servers.files import LOOK, AbsolutePath, Pattern, absolute, age_s
 from readygate.areas.servers.software import OneName
 from readygate.areas.servers.systemd import WHOLE_JOURNAL
@@ -148,27 +148,52 @@ def observe_log_age(host: Any, server: Spec, log: Log) -> int | None:
     return age_s(int(changed[0]), int(now)) if changed and changed[0].isdigit() else None
 
 
-def observe_log_rotation(host: Any, server: Spec, log: Log) -> float | None:
-    """Seconds since logrotate rotated the file, or first saw it, by its own record; None if it never did."""
-    script = """
-echo "$(date +%s) $(date +%z)"
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Seconds since a log was last rotated, None where that is nobody's business; and why it is so."""
+
+    ago_s: float | None
+    told: str = ""
+
+
+# logrotate says itself which logs it looks after, globs and all; with --debug it changes nothing and runs no script.
+_ROTATED = """
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+echo "$(date +%s) $(date +%z) $(id -u)"
+for conf in /etc/logrotate.conf /usr/etc/logrotate.conf; do
+    [ ! -e $conf ] || ! command -v logrotate >/dev/null ||
+        { logrotate --debug $conf 2>&1 | grep '^considering log '; break; }
+done
 for state in /var/lib/logrotate/status /var/lib/logrotate/logrotate.status /var/lib/logrotate.status; do
-    [ ! -e $state ] || { cat $state; break; }
+    [ ! -e $state ] || { cat $state || exit 1; break; }
 done"""
-    return parse_rotation(ask(host, server.name, script).text, log.place)
 
 
-def parse_rotation(text: str, path: str) -> float | None:
+def observe_log_rotation(host: Any, server: Spec, log: Log) -> Rotation:
+    """Seconds since logrotate rotated the file, or first saw it, by its own record.
+
+    The record outlives the configuration, so it only counts for a log that logrotate still looks after.
+    CouldNotLook: a folder that takes root may hold the log.
+    """
+    rotation = parse_rotation(text := ask(host, server.name, _ROTATED).text, log.place)
+    if rotation.ago_s is None and text.split()[2] != "0":
+        raise forbidden(server.name, "what logrotate looks after")
+    return rotation
+
+
+def parse_rotation(text: str, path: str) -> Rotation:
     """Read the time with its zone, and lines such as `"/var/log/app.log" 2026-11-21-6:25:1`."""
     head, *lines = text.splitlines()
-    now, zone = head.split()
+    now, zone, *_ = head.split()
+    if f"considering log {path}" not in lines:
+        return Rotation(None, f"no configuration of logrotate names {path}")
     offset_s = (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
     for line in lines:
         found = re.fullmatch(r'"?(.*?)"? (\d+)-(\d+)-(\d+)(?:-(\d+):(\d+):(\d+))?', line)
         if found and found[1] == path:
             moment = datetime(*(int(part or 0) for part in found.groups()[1:]), tzinfo=UTC)  # type: ignore[misc,arg-type]
-            return max(0.0, float(now) - (moment.timestamp() - offset_s))
-    return None
+            return Rotation(max(0.0, float(now) - (moment.timestamp() - offset_s)))
+    return Rotation(None, "logrotate has not yet run since it was told of it")
 
 
 FACTS: dict[str, Callable[..., Any]] = {
