@@ -15,6 +15,7 @@ from pydantic import Field
 from readygate.areas.asking import ask
 from readygate.areas.servers.files import LOOK
 from readygate.areas.servers.named import Named
+from readygate.areas.servers.sshd import RUNNING_SSHD
 from readygate.errors import CouldNotLook
 from readygate.expectation import Count, Flag, Text, TextSet
 from readygate.spec import Spec
@@ -237,10 +238,10 @@ def observe_authorised_keys(host: Any, server: Spec, user: Spec, actual_user: Ac
     default = ".ssh/authorized_keys .ssh/authorized_keys2"
     whom = quote(f"user={user.name},host=localhost,addr=192.0.2.1")
     script = f"""{LOOK}
-sshd=$(command -v sshd || echo /usr/sbin/sshd)
 files=
-if [ -x "$sshd" ]; then
-    settings=$($sshd -T -C {whom}) || exit 1
+if [ -x "$(command -v sshd || echo /usr/sbin/sshd)" ]; then
+{RUNNING_SSHD}
+    settings=$($sshd -T $options -C {whom}) || exit 1
     files=$(printf '%s\\n' "$settings" | sed -n 's/^authorizedkeysfile //p')
     case $settings in *"authorizedkeyscommand /"*) echo 'sshd asks a command for keys, too' >&2; exit 1 ;; esac
 fi

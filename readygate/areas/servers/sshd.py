@@ -52,18 +52,51 @@ class SshdSettings:
         return int(value) if value is not None and value.isascii() and value.isdigit() else value
 
 
-# sshd needs a folder that only its own start would make; without it, it says so on its error output.
-_ASK = r"""
+# To begin a script with that asks `sshd -T`, which reads the files as they are now. $options are those that the sshd
+# that runs was started with, $config is all that its files say; where one of them was changed after it read them, the
+# script ends. A PidFile is written whenever the files are read; a folder is changed by a file that came or went. An
+# sshd of inetd, or one that a socket starts for each connection, reads them for each.
+RUNNING_SSHD = r"""
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
-$sshd -T -C user=nobody,host=localhost,addr=192.0.2.1 || exit 1
-echo =
+refuse() { echo "$1" >&2; exit 1; }
+options= settings=$($sshd -T -C user=nobody,host=localhost,addr=192.0.2.1) || exit 1
+read=$(printf '%s\n' "$settings" | sed -n 's/^pidfile //p')
+if [ -e "$read" ] && pid=$(cat "$read") && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = sshd ]; then
+    options=$(tr '\0' ' ' <"/proc/$pid/cmdline")
+    case $options in
+        'sshd: '*' [listener]'*) options=${options#sshd: } options=${options% \[listener\]*} ;;
+        'sshd: '*) refuse 'how the running sshd was started can not be told' ;;
+    esac
+    case $options in *' '*) options=${options#* } ;; *) options= ;; esac
+    case " $options" in *' -f'*) refuse "the running sshd was started with a file of its own: $options" ;; esac
+else
+    read=
+    for each in $(grep -lx sshd /proc/[0-9]*/comm 2>/dev/null); do
+        case $(tr '\0' ' ' 2>/dev/null <"${each%comm}cmdline") in
+            *' -i '* | *' -i') ;;
+            /* | 'sshd: '*'[listener]'*) refuse 'when the running sshd read its files only a PidFile would tell' ;;
+        esac
+    done
+fi
+read_before() {
+    [ "$read" ] && [ -e "$1" ] || return 0
+    newer=$(find "$1" -prune -cnewer "$read" 2>/dev/null && find -L "$1" -prune -cnewer "$read" 2>/dev/null) ||
+        [ "$(stat -L -c %Z "$1")" -lt "$(stat -c %Y "$read")" ] || newer=1  # by busybox, to the second
+    [ -z "$newer" ] || refuse "sshd has not read $1 since it was changed: reload it"
+}
 show() (
-    [ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }
+    [ -r "$1" ] || refuse "$1: Permission denied"
+    read_before "$1"
     echo readygate:begin
     while read -r word rest || [ -n "$word" ]; do
         case $word in
             [Ii][Nn][Cc][Ll][Uu][Dd][Ee]*)
-                for file in $(printf '%s' "${word#???????} $rest" | tr -d '"='); do
+                set -f; patterns=$(printf '%s' "${word#???????} $rest" | tr -d '"=')
+                for pattern in $patterns; do
+                    case $pattern in *[*?[]*) read_before "$(dirname "$pattern")" ;; esac
+                done
+                set +f
+                for file in $patterns; do
                     [ ! -f "$file" ] || show "$file" || exit 1
                 done ;;
             *) printf '%s %s\n' "$word" "$rest" ;;
@@ -71,11 +104,21 @@ show() (
     done <"$1"
     echo readygate:end
 )
-cd /etc/ssh && show sshd_config"""
+config=$(cd /etc/ssh && show sshd_config) || exit 1
+"""
+
+# sshd needs a folder that only its own start would make; without it, it says so on its error output.
+_ASK = f"""{RUNNING_SSHD}
+$sshd -T $options -C user=nobody,host=localhost,addr=192.0.2.1 || exit 1
+printf '=\n%s\n' "$config"
+"""
 
 
 def observe_sshd(host: Any, server: Spec) -> SshdSettings:
-    """What `sshd -T` says, and the blocks of `Match` in its files. CouldNotLook: it takes root."""
+    """What `sshd -T` says, and the blocks of `Match` in its files.
+
+    CouldNotLook: it takes root, or the sshd that runs has not read its files since they were changed.
+    """
     text = ask(host, server.name, _ASK).text
     return parse_sshd(text, Evidence("sshd -T", text.partition("\n=\n")[0]))
 
