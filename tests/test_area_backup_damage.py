@@ -209,6 +209,10 @@ SPOILED: dict[str, tuple[Callable[[Week], object], set[str]]] = {
         lambda week: (week.path(0).unlink(), os.utime(week.path(1))),
         {"backup.rpo", "backup.missed", "backup.count"},
     ),
+    "tonight's has nothing in it": (
+        lambda week: week.put(0, gzip.compress(b"")),
+        {"backup.rpo", "backup.missed", "backup.count", "backup.size", "backup.sound", "retention.daily"},
+    ),
     "a week of dumps with nothing in them before it": (
         lambda week: [week.put(day, gzip.compress(b"")) for day in range(1, DAYS)],
         {"backup.count", "retention.daily"},

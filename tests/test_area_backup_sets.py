@@ -80,6 +80,19 @@ def test_a_backup_that_did_not_run_today_fails_today(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("name", "nothing"), [("b.sql", b""), ("b.sql.gz", gzip.compress(b"")), ("b.dump", b"")])
+def test_an_empty_file_is_no_backup_by_which_to_count_back(tmp_path: Path, name: str, nothing: bytes) -> None:
+    write(tmp_path / f"a{name[1:]}", gzip.compress(DUMP.encode()), hours_old=30)
+    hourly = declared(tmp_path, name.replace("b", "*", 1), schedule="0 * * * *", grace="1m")
+    assert not all(held("backups", {**hourly, "rpo": "29h", "missed": 28}).values())
+    assert all(held("backups", {**hourly, "rpo": "31h", "missed": 31}).values())
+    write(tmp_path / name, nothing, hours_old=1)
+    assert held("backups", {**hourly, "rpo": "29h", "missed": 28}) == {"backup.rpo": False, "backup.missed": False}
+    assert all(held("backups", {**hourly, "rpo": "31h", "missed": 31}).values())
+    (tmp_path / f"a{name[1:]}").unlink()
+    assert held("backups", {**hourly, "rpo": "29h", "missed": 28}) == {"backup.rpo": False, "backup.missed": False}
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -75,7 +75,9 @@ class Backup(Spec):
     )
     within: Seconds = Field(600.0, description="A setting: how long reading the newest one through may take.")
 
-    rpo: AtMostDuration | None = Field(None, description="How old the newest one may be: what a loss would cost.")
+    rpo: AtMostDuration | None = Field(
+        None, description="How old the newest may be that isn't empty: what a loss costs."
+    )
     dated: Annotated[str, AfterValidator(check_date_pattern)] | None = Field(
         None, description="A setting: how the name tells when it was made, e.g. shop_%Y%m%d_%H%M%S."
     )
@@ -84,7 +86,9 @@ class Backup(Spec):
     )
     grace: Seconds = Field(3600.0, description="A setting: how long after that the backup may take to be there.")
 
-    missed: AtMostCount | None = Field(None, description="How many runs by the schedule the newest may have missed.")
+    missed: AtMostCount | None = Field(
+        None, description="How many runs by the schedule may have left nothing, or only an empty file."
+    )
     count: AtLeastCount | None = Field(None, description="How many there must be.")
     distinct: AtLeastCount | None = Field(
         None, description="How many must differ from each other: one dump under seven names is one."
@@ -161,7 +165,8 @@ class Artifacts:
 
     @property
     def age_s(self) -> int | None:
-        return age_s(self.newest.made_at, self.asked_at) if self.newest else None
+        """Of the newest that one could go back to: a job that leaves an empty file has saved nothing."""
+        return age_s(self.kept[0].made_at, self.asked_at) if self.kept else None
 
     @property
     def oldest_s(self) -> int | None:
@@ -252,7 +257,7 @@ def parse_artifacts(path: str, text: str, dated: str | None = None) -> Artifacts
     offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
     named = sorted((_artifact(each, int(asked_at), dated) for each in listing.split("//\n")[:-1]), key=_age_order)
     files = tuple(sorted({each.inode: each for each in named}.values(), key=_age_order, reverse=True))
-    told = [f"{show_size(each.size)} {each.shown}" for each in files[:10]]
+    told = [f"{show_size(each.size)} {each.shown}{', empty' * each.is_hollow}" for each in files[:10]]
     answered = "\n".join([f"{len(files)} found, the newest first:", *told]) if files else "nothing found"
     return Artifacts(files, int(asked_at), (Evidence(path, answered),), offset)
 
@@ -289,14 +294,14 @@ def _artifact(entry: str, asked_at: int, pattern: str | None) -> Artifact:
 
 
 def observe_missed(backup: Backup, artifacts: Artifacts) -> int | None:
-    """How often the job was due since the newest was made, but for one that may still be at it.
+    """How often the job was due since it last left more than an empty file, but for a run that may still be at it.
 
-    CouldNotLook: the newest is dated in the future, and would never miss a run.
+    CouldNotLook: that one is dated in the future, and would never miss a run.
     """
-    if artifacts.newest is None or artifacts.age_s is None or backup.schedule is None:
+    if artifacts.age_s is None or backup.schedule is None:
         return None
     until = datetime.fromtimestamp(artifacts.asked_at - backup.grace + artifacts.utc_offset, UTC).replace(tzinfo=None)
-    return Timetable.of(backup.schedule).due_between(artifacts.newest.made_local, until, at_most=_MANY)
+    return Timetable.of(backup.schedule).due_between(artifacts.kept[0].made_local, until, at_most=_MANY)
 
 
 def observe_continuity(backup: Backup, artifacts: Artifacts) -> Continuity:
