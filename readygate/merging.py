@@ -122,11 +122,11 @@ def _state(runs: Sequence[Run]) -> State:
 
 
 def _joined(runs: Sequence[Run]) -> tuple[Result, ...]:
-    """In the order of the inventory; what one run did not look at counts only where no other has."""
+    """In the order of the inventory; of a line, what one run did not look at counts only where no other has."""
     everything = [each for run in runs for each in run.results]
-    looked_at = {each.id for each in everything if each.outcome is not Outcome.NOT_RUN}
+    looked_at = {(each.id, each.path) for each in everything if each.outcome is not Outcome.NOT_RUN}
     telling = [each for each in everything if each.cause != ANOTHER_SHARD]
-    seen = [each for each in telling if each.outcome is not Outcome.NOT_RUN or each.id not in looked_at]
+    seen = [each for each in telling if each.outcome is not Outcome.NOT_RUN or (each.id, each.path) not in looked_at]
     own = tuple(f"{each.path}." for each in seen if each.path.startswith("x-"))
     # A suite of the user's own answers for a line under an id that only the shard that ran it knows.
     planned = {each.id: each for each in everything if not (own and each.path.startswith(own))}

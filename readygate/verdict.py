@@ -163,6 +163,10 @@ def _gaps(run: Run, results: Sequence[Result], profile: Profile, now: datetime) 
         if left_out.count and not any(_is_within(left_out.check, each.check) for each in profile.leave_out):
             title = f"{left_out.check} was left out of the run, and {profile.name or 'this profile'} asks for it"
             yield Reason(title, "run it again with this profile", ())
+    unasked = sum(each.count for each in run.not_asked)
+    if unasked and results and not any(each.path for each in results):
+        title = f"{profile.name or 'This profile'} leaves out every line of the inventory"
+        yield Reason(title, f"narrow its `leave_out`, which takes away all {unasked} expectations", ())
     if not results:
         yield Reason("Nothing was checked", "The inventory or the selection left no check to run.", ())
     areas = {each.check.partition(".")[0] for each in results}

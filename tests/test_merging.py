@@ -105,6 +105,15 @@ def test_what_one_network_left_out_and_the_other_saw_is_seen() -> None:
     assert outcomes(together(inside, inside)) == {"a": "not_run"}
 
 
+def test_of_two_lines_of_one_identity_the_worse_counts() -> None:
+    seen = Result("a", "api", Outcome.PASSED, path="sites.api.a")
+    unseen = Result("a", "api", Outcome.NOT_RUN, path="tls_ports.api.a", message="left out", cause="left out")
+    for results in ((seen, unseen), (unseen, seen)):
+        assert outcomes(together(shard(1, shard="", results=results))) == {"a": "not_run"}
+        apart = (shard(1, shard="", results=(each,)) for each in results)
+        assert outcomes(together(*apart)) == {"a": "not_run"}
+
+
 def test_a_shard_from_the_future_does_not_count() -> None:
     whole = together(shard(1), shard(2, minutes_ago=-60), shard(3))
     assert any(each.startswith("shard 2/3 can't be used: it is dated") for each in whole.problems)

@@ -60,6 +60,14 @@ def outcomes(ended: Ended) -> dict[str, str]:
 ALL_PASSED = {"file.exists one": "passed", "file.exists two": "passed", "file.mode two": "passed"}
 
 
+def test_leaving_out_every_line_is_no_go_whatever_else_passes(project: Project) -> None:
+    project.write("reports/release.yml", 'question: May it?\nleave_out: [{check: "*", reason: later}]\n')
+    project.write("suites/test_plain.py", "def test_fine():\n    assert 1 + 1 == 2\n")
+    ended = project.pytest("suites")
+    assert (ended.code, ended.word) == (3, "INCOMPLETE")
+    assert "release leaves out every line of the inventory" in ended.stdout
+
+
 # Ways to run it.
 
 

@@ -270,11 +270,20 @@ def test_a_run_from_the_future_or_without_a_date_is_never_go(stamp: str) -> None
 
 def test_a_profile_that_asks_for_more_than_the_run_did_is_not_answered_by_it() -> None:
     nightly = PROFILE.model_copy(update={"leave_out": (LeftOut(check="load.*", reason="at night"),)})
-    narrow = replace(run(PASSED), not_asked=(NotAsked("load.*", "at night", 3), NotAsked("drill.*", "none", 0)))
+    seen = result(path="sites.api.tls.trusted")
+    narrow = replace(run(seen), not_asked=(NotAsked("load.*", "at night", 3), NotAsked("drill.*", "none", 0)))
     assert decide(narrow, nightly, now=NOW).word is Word.GO
     verdict = decide(narrow, PROFILE, now=NOW)
     assert verdict.word is Word.INCOMPLETE
     assert verdict.reasons[0].title == "load.* was left out of the run, and release asks for it"
+
+
+def test_a_profile_that_leaves_out_all_that_is_declared_is_never_go() -> None:
+    everything = PROFILE.model_copy(update={"leave_out": (LeftOut(check="*", reason="later"),)})
+    plain = replace(run(result(check="plain.fine")), not_asked=(NotAsked("*", "later", 50),))
+    verdict = decide(plain, everything, now=NOW)
+    assert verdict.word is Word.INCOMPLETE
+    assert verdict.reasons[0].title == "release leaves out every line of the inventory"
 
 
 def test_an_area_that_there_is_not_is_told_what_it_was_meant_to_be() -> None:

@@ -38,7 +38,8 @@ def checked(
     entries = {key: getattr(document, key) for key in SECTIONS}
     found = tuple(_leaves(document, entries, own, places))
     refused = forbidden(entries["load"], document.allow_load, environment, environ)
-    problems = [*_misnamed(entries, places), *_dangling(entries, places), *_placed(refused, places)]
+    placed = _placed(refused, places)
+    problems = [*_misnamed(entries, places), *_dangling(entries, places), *placed, *_alike(found)]
     if problems:
         raise InventoryError(problems)
     if not found:
@@ -91,6 +92,19 @@ def _misnamed(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iter
         for name, spec in section.items():
             for path, mistake in misnamed(spec, name, (key, name)):
                 yield Problem(places.of(path), dotted(path), mistake.wrong, mistake.mend)
+
+
+def _alike(leaves: Iterable[Leaf]) -> Iterator[Problem]:
+    """Two lines of one identity: a waiver would excuse both, and a result be of either. Once for two entries."""
+    first: dict[str, Leaf] = {}
+    told: set[tuple[Path, Path]] = set()
+    for leaf in leaves:
+        other = first.setdefault(leaf.id, leaf)
+        pair = (other.path[:-1], leaf.path[:-1])
+        if other is not leaf and pair not in told:
+            told.add(pair)
+            wrong = f"would be called {leaf.id}, as {other.dotted} at {other.position} is"
+            yield Problem(leaf.position, leaf.dotted, wrong, "give one of the two another name")
 
 
 def _placed(mistakes: Iterable[tuple[Path, Mistake]], places: Places) -> Iterator[Problem]:
