@@ -111,8 +111,13 @@ def test_lists_that_are_too_old_or_not_for_security_say_nothing_of_it() -> None:
         plain.security  # noqa: B018
 
 
-# As apk 2.14 and dnf 4.14 print it.
-APK = "Installed:                                Available:\nbusybox-1.36.1-r0                       < 1.36.1-r5\n"
+# As apk 2.14.9 and 3.0.6, and dnf 4.14, print it.
+APK = """\
+Installed:                                Available:
+busybox-1.36.1-r0                       < 1.36.1-r5
+libcrypto3-3.3.2-r1                     < 3.3.3-r0
+"""
+INDEXES = "= indexes\n [http://alpine.lab/x86_64/Packages.adb]\n"
 DNF = """
 NetworkManager.x86_64       1:1.42.2-8.el9_2        baseos
 bash.x86_64                 5.1.8-6.el9_1           baseos
@@ -125,10 +130,20 @@ grub2.x86_64                1:2.06-61.el9           baseos
 
 
 def test_updates_of_alpine_are_told_without_what_they_are_for() -> None:
-    assert parse_apk(APK).all == ("busybox",)
-    assert parse_apk("busybox\nlibcrypto3\n").all == ("busybox", "libcrypto3")
+    assert parse_apk(APK + INDEXES).all == ("busybox", "libcrypto3")
+    assert parse_apk(APK.partition("\n")[0] + INDEXES).all == ()
     with pytest.raises(CouldNotLook, match="which updates are for security"):
-        parse_apk("").security  # noqa: B018
+        parse_apk(APK + INDEXES).security  # noqa: B018
+
+
+def test_of_a_repository_that_apk_cant_use_no_update_is_known() -> None:
+    warning = "WARNING: opening from cache http://alpine.lab/main: No such file or directory\n"
+    with pytest.raises(
+        CouldNotLook, match="one of its repositories: opening from cache http://alpine.lab/main: No such"
+    ):
+        parse_apk(warning + APK + INDEXES)
+    with pytest.raises(CouldNotLook, match="no repository"):
+        parse_apk(APK.partition("\n")[0] + "= indexes\n")
 
 
 def test_updates_by_dnf_are_for_security_only_as_far_as_advisories_say() -> None:

@@ -65,7 +65,8 @@ if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
     update='apt-get update'; set -- /var/lib/apt/lists/*Release
     fetched='/var/lib/apt/lists /var/lib/apt/lists/partial'
 elif command -v apk >/dev/null; then
-    update='apk update'; set -- /var/cache/apk/APKINDEX.*; fetched=$*
+    update='apk update'; set -- /var/cache/apk/APKINDEX.* /etc/apk/cache/APKINDEX.*
+    [ -e "$1" ] || shift; fetched=$*
 elif command -v dnf >/dev/null; then
     update='dnf makecache'
     set -- /var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml; fetched=$*
@@ -77,6 +78,7 @@ fi
 date +%s
 stat -c %Y $fetched 2>/dev/null | sort -n | tail -n 1"""
 
+# Apk ends with 0 whatever it can't use of its repositories, and says so on its other stream unless it has to be quiet.
 # Dnf ends with 100 where it has any; of repositories that publish no advisories it lists none, old or new.
 _PENDING = """
 if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
@@ -84,7 +86,8 @@ if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
     grep -hiE '^(Valid-Until|Suite|Label|Codename):' /var/lib/apt/lists/*Release || [ $? = 1 ] || exit 1
     echo '= upgrade'; apt-get --simulate --quiet --ignore-hold -o Debug::NoLocking=true dist-upgrade
 elif command -v apk >/dev/null; then
-    echo apk; apk version --quiet -l '<'
+    echo apk; apk version -l '<' 2>&1 || exit 1
+    echo '= indexes'; apk version --indexes
 else
     echo dnf; dnf --cacheonly --quiet check-update || [ $? = 100 ] || exit 1
     echo '= advisories'; dnf --cacheonly --quiet updateinfo list --all || exit 1
@@ -141,10 +144,19 @@ def parse_upgrade(text: str) -> PendingUpdates:
 
 
 def parse_apk(text: str) -> PendingUpdates:
-    """Read what `apk version -q -l '<'` prints: `busybox`, or `busybox-1.36.1-r0 < 1.36.1-r5`."""
-    lines = [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("Installed:")]
-    names = tuple(re.sub(r"-\d[^-]*-r\d+$", "", name) for name in lines)
-    return PendingUpdates(names, None, (Evidence("apk version -l '<'", text.strip() or "nothing to install"),))
+    """Read what `apk version -l '<'` prints, such as `busybox-1.36.1-r0 < 1.36.1-r5`, and the repositories it knows of.
+
+    CouldNotLook: it could not use one of its repositories, or has none.
+    """
+    versions, _, indexes = text.partition("= indexes\n")
+    if unusable := re.search(r"^(?:WARNING|ERROR): (.+)$", versions, re.MULTILINE):
+        raise CouldNotLook(
+            f"apk can't use one of its repositories: {unusable[1]}", mend="run `apk update`, and mend it"
+        )
+    if not indexes.strip():
+        raise CouldNotLook("apk has no repository to have updates from", mend="name one in /etc/apk/repositories")
+    names = re.findall(r"^(\S+)-\d[^-\s]*-r\d+ +< ", versions, re.MULTILINE)
+    return PendingUpdates(tuple(names), None, (Evidence("apk version -l '<'", versions.strip()),))
 
 
 def parse_dnf(text: str) -> PendingUpdates:
