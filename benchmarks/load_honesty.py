@@ -1,15 +1,17 @@
 """How far load numbers are from the truth: a target whose latencies are known, asked by Readygate and its peers.
 
-python -m benchmarks.load_honesty [seconds]     (Debian: wrk, hey; npm: artillery)
+python -m benchmarks.load_honesty [seconds [known] [queue] [busy]]     (Debian: wrk, hey; npm: artillery)
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from statistics import NormalDist
 
 from benchmarks import load_peers as peers
+from benchmarks.load_known import known
 from benchmarks.load_peers import SHARES
 from tests.load_target import Target, serving
 
@@ -66,22 +68,54 @@ def _row(
     return " | ".join(cells)
 
 
-def throughput(seconds: int) -> None:
+def queue(seconds: int) -> None:
+    """A service of 28 workers that take 25 ms each, at 1000/s; and the same with a stall of 500 ms every 6 s."""
+    tools: tuple[tuple[str, Callable[[Target], list[float]]], ...] = (
+        ("Readygate, open, 750 users", lambda of: peers.readygate(of.url, "/pooled", 1000, seconds, 750)),
+        (
+            "plain Locust, 40 users who think 15 ms",
+            lambda of: peers.plain_locust(of.url, "/pooled", seconds, 40, "constant(0.015)"),
+        ),
+        (
+            "plain Locust, `constant_throughput`, 750 users",
+            lambda of: peers.locust(of.url, "/pooled", 1000, seconds, 750),
+        ),
+    )
+    for what, stall in (("sound", 0.0), ("stalling", STALL_S)):
+        print(f"\n{what}, 1000/s, {seconds} s; milliseconds, by the tool and by the service's own log\n")
+        print("| | asked | p50 | p90 | p99 |\n|---|---|---|---|---|")
+        for name, tool in tools:
+            with serving(stall_every=6.0, stall=stall) as target:
+                found = tool(target)
+            log = sorted(1000 * each for each in target.took["pooled"])
+            true = [log[int(share * len(log))] for share in SHARES]
+            cells = (f"{each:.0f} of {of:.0f}" for each, of in zip(found, true, strict=True))
+            print(f"| {name} | {len(log) / seconds:.0f}/s | {' | '.join(cells)} |", flush=True)
+
+
+def busy(seconds: int) -> None:
     """At rates where the target itself is busy, so that only its own log tells the truth."""
     print(f"\nagainst the target's own log, {seconds} s\n")
     print("| | p50 | p90 | p99 | CPU us a request |\n|---|---|---|---|---|")
-    for rate, processes in ((1000, 1), (2000, 2)):
-        with serving() as target:
-            outcome = peers.ours(peers.planned(target.url, "/lognormal", rate, seconds, rate // 4, processes))
-            log = sorted(target.took["lognormal"])
+    for rate, processes, cores in ((1000, 1, {1}), (2000, 2, {0, 1}), (5000, 2, {0, 1})):
+        with known(core=0) as (url, took):
+            os.sched_setaffinity(0, cores)
+            outcome = peers.ours(peers.planned(url, "/", rate, seconds, rate // 4, processes))
+        log = sorted(took)
         true = [log[int(share * len(log))] for share in SHARES]
         off = ((outcome.whole.latency(share) or 0) / each - 1 for share, each in zip(SHARES, true, strict=True))
         cost = 1e6 * sum(each.cpu for each in outcome.health) / outcome.rate
-        print(f"| {rate}/s, {processes} process(es) | {' | '.join(f'{each:+.1%}' for each in off)} | {cost:.0f} |")
+        cells = f"{' | '.join(f'{each:+.1%}' for each in off)} | {cost:.0f}"
+        print(f"| {rate}/s, {processes} process(es) | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
     length = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    compare("/lognormal", 200, length, lognormal)
-    compare("/stalling", 100, length, stalling)
-    throughput(min(20, length))
+    chosen = sys.argv[2:] or ["known", "queue", "busy"]
+    if "known" in chosen:
+        compare("/lognormal", 200, length, lognormal)
+        compare("/stalling", 100, length, stalling)
+    if "queue" in chosen:
+        queue(length)
+    if "busy" in chosen:
+        busy(min(20, length))

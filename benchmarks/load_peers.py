@@ -17,9 +17,9 @@ from readygate.load.schedule import Schedule, Stage
 
 SHARES = (0.5, 0.9, 0.99)
 LOCUST = """
-from locust import FastHttpUser, constant_throughput, task
+from locust import FastHttpUser, constant, constant_throughput, task
 class Plain(FastHttpUser):
-    wait_time = constant_throughput({each})
+    wait_time = {wait}
     @task
     def ask(self):
         self.client.get("{path}")
@@ -30,7 +30,9 @@ scenarios: [{{flow: [{{get: {{url: "{path}"}}}}]}}]
 """
 
 
-def planned(url: str, path: str, rate: float, seconds: int, users: int, processes: int = 1, warm_up: int = 0) -> Plan:
+def planned(
+    url: str, path: str, rate: float | None, seconds: int, users: int, processes: int = 1, warm_up: int = 0
+) -> Plan:
     warm = (Stage(warm_up, 1.0, 1.0),) if warm_up else ()
     schedule = Schedule((*warm, Stage(seconds, 1.0, 1.0, measured=True)))
     journeys = (Journey("ask", 1, (Step("GET", path, path),)),)
@@ -74,9 +76,14 @@ def artillery(url: str, path: str, rate: int, seconds: int, users: int) -> list[
 
 
 def locust(url: str, path: str, rate: int, seconds: int, users: int) -> list[float]:
+    return plain_locust(url, path, seconds, users, f"constant_throughput({rate / users})")
+
+
+def plain_locust(url: str, path: str, seconds: int, users: int, wait: str) -> list[float]:
+    """Closed, as Locust is: whoever waits for an answer doesn't ask meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "locustfile.py")
-        file.write_text(LOCUST.format(each=rate / users, path=path))
+        file.write_text(LOCUST.format(wait=wait, path=path))
         called = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "--host", url, "--json"]
         called += ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"]
         said = _said(*called, "--loglevel", "ERROR")

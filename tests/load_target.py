@@ -10,24 +10,29 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
 from math import exp, log
 
 
 class Target:
     """Serves on loopback in a thread; the first part of the path says how it behaves.
 
-    `took` has, by path, how long each request really was here; `asked` counts them.
+    `took` has, by path, how long each request really was here; `asked` counts them. /pooled is a service of `workers`
+    that take `service` seconds each, and nobody begins anything in a stall; so what has queued then drains slowly.
     """
 
-    def __init__(self, stall_every: float = 1.0, stall: float = 0.3) -> None:
+    def __init__(
+        self, stall_every: float = 1.0, stall: float = 0.3, workers: int = 28, service: float = 0.025
+    ) -> None:
         self.took: dict[str, list[float]] = {}
         self.asked: Counter[str] = Counter()
         self.bodies: list[bytes] = []
         self.hoard: list[bytes] = []
         self.hoards = 0  # bytes that a request to /hoarding is remembered with
         self._stall_every, self._stall = stall_every, stall
+        self._service, self._free_at = service, [0.0] * workers
         self._random = random.Random(7)
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         self.port = 0
 
@@ -36,15 +41,14 @@ class Target:
         return f"http://127.0.0.1:{self.port}"
 
     def serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        asyncio.run(self._serve())
 
-        async def listen() -> None:
-            server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
-            self.port = server.sockets[0].getsockname()[1]
-            self._started.set()
-
-        self._loop.create_task(listen())
-        self._loop.run_forever()
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._over.wait()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -66,7 +70,7 @@ class Target:
                 status, body = answer
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
                 self.took.setdefault(kind, []).append(time.perf_counter() - began)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -82,6 +86,12 @@ class Target:
                 phase = time.monotonic() % self._stall_every
                 if phase < self._stall:
                     await asyncio.sleep(self._stall - phase)
+            case "pooled":
+                begun = max(time.monotonic(), heappop(self._free_at))
+                if begun % self._stall_every < self._stall:
+                    begun += self._stall - begun % self._stall_every
+                heappush(self._free_at, begun + self._service)
+                await asyncio.sleep(begun + self._service - time.monotonic())
             case "erring":
                 if self._random.random() < 0.2:
                     return 503, "no"
@@ -125,7 +135,8 @@ class Target:
         return 200, '{"status": "ok"}'
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._over.set)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.load_target import serving
+from benchmarks.load_peers import plain_locust
+from readygate.load.outcome import Outcome
+from tests.load_target import Target, serving
 from tests.projects import Project
 
 pytestmark = pytest.mark.alone
@@ -44,6 +46,53 @@ def test_a_sound_service_is_go_and_a_stalling_one_no_go_in_p99(tmp_path: Path) -
     assert outcomes["load.p99"] == "failed"
     assert outcomes["load.p50"] == "passed"
     assert any("sends http://" in each["asked"] for result in results for each in result["evidence"])
+
+
+ZENZEFI = """\
+project: zenzefi
+allow_load: ["{url}"]
+load:
+  launch:
+    target: "{url}"
+    arrival: {{rate: 1000/s}}
+    stages: [{{hold: 2s}}, {{hold: {seconds}s, measure: true}}]
+    users: {{max: 750, mix: [{{journey: look, steps: [GET /pooled]}}]}}
+    thresholds: {{rate: ">=990/s", p50: "<50ms", p95: "<200ms", p99: "<500ms", errors: 0%}}
+"""
+
+
+def launched(folder: Path, target: Target, seconds: int) -> tuple[int, dict[str, str], Outcome]:
+    """Exit code, outcomes and numbers of a run with the targets that Zenzefi launches by."""
+    project = Project(folder)
+    project.write("inventory.yml", ZENZEFI.format(url=target.url, seconds=seconds))
+    code, out = project.readygate("run").code, project.folder / "readygate-out"
+    results = json.loads((out / "results.json").read_text())["results"]
+    return code, {each["check"]: each["outcome"] for each in results}, Outcome.read(out / "load" / "launch.json")
+
+
+def test_a_service_with_workers_enough_for_1000_a_second_is_go(tmp_path: Path) -> None:
+    with serving(stall=0.0) as target:
+        code, outcomes, outcome = launched(tmp_path, target, seconds=10)
+    assert code == 0, outcomes
+    assert outcome.whole.bad == 0
+
+
+def test_its_stalls_are_no_go_in_p99_and_plain_locust_does_not_see_them(tmp_path: Path) -> None:
+    """With 25 ms each, 28 workers answer 1120 a second; what queues in a stall of 500 ms takes 4 s more to drain.
+
+    Forty users who think 15 ms would ask 1000 a second too; but in a stall they all wait, and nobody else comes.
+    """
+    with serving(stall_every=8.0, stall=0.5) as target:
+        code, outcomes, outcome = launched(tmp_path, target, seconds=16)
+        truth = sorted(target.took["pooled"])
+        _, _, closed_p99 = plain_locust(target.url, "/pooled", 16, users=40, wait="constant(0.015)")
+    p99 = outcome.whole.latency(0.99) or 0.0
+    assert code == 1, outcomes
+    assert outcomes["load.p99"] == outcomes["load.p95"] == "failed"
+    assert outcomes["load.errors"] == "passed"
+    assert p99 > 0.5
+    assert p99 == pytest.approx(truth[int(0.99 * len(truth))], rel=0.05)
+    assert closed_p99 < 250
 
 
 def test_load_on_what_nothing_allows_ends_before_anything_is_sent(tmp_path: Path) -> None:

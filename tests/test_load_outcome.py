@@ -112,6 +112,12 @@ def test_a_second_without_answers_lowers_the_rate(tmp_path: Path) -> None:
     assert run(tmp_path, seconds=seconds).outcome.rate == 36.0
 
 
+def test_a_rate_is_rounded_down_and_a_slow_one_is_still_told(tmp_path: Path) -> None:
+    seconds = {number: {"due": 1, "ended": number % 4 == 0, "response": {}, "service": {}} for number in range(60)}
+    assert run(tmp_path, seconds=seconds, measured=list(range(60))).outcome.rate == 0.25
+    assert run(tmp_path, seconds=seconds, measured=list(range(1, 60))).outcome.rate == 0.237
+
+
 def test_errors_are_never_fast_answers(tmp_path: Path) -> None:
     endpoints = {"GET /": {"response": histogram(0.02), "service": histogram(0.02), "errors": {"status 503": 3}}}
     erring = run(tmp_path, endpoints=endpoints)

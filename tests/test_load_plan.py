@@ -107,6 +107,13 @@ def test_too_few_users_for_slow_answers_are_refused_with_the_number_needed() -> 
     assert "write users.max: 750" in refused(users=users)
 
 
+def test_a_threshold_of_all_that_arrives_is_refused_since_chance_would_decide() -> None:
+    thresholds = {"rate": ">=1000/s", "p50": "50ms", "errors": "0%"}
+    assert 'write rate: ">=995/s"' in refused(thresholds=thresholds)
+    thresholds["rate"] = ">=995/s"
+    assert Load.model_validate(declared(thresholds=thresholds)).planned("steady").rate == 1000
+
+
 def test_a_spike_counts_when_users_are_reckoned() -> None:
     stages = [{"hold": "1m", "measure": True}, {"hold": "10s", "to": "300%"}]
     assert "write users.max: 2250" in refused(stages=stages)

@@ -11,6 +11,7 @@ from readygate.load.plan import SLOT, Plan, Step
 from readygate.load.trust import fewest_for
 from readygate.units import show_duration, show_rate
 
+_ROOM = 0.005  # of the rate: what is under way as the measured time ends, and so isn't answered in it
 _SPARE = 1.5  # of the users that are busy when every request takes as long as it may
 _LOOSEST_FIRST = ("p99", "p95", "p90", "p50")
 
@@ -29,6 +30,12 @@ def refuse_infeasible(plan: Plan, least_rate: float | None, limits: Mapping[str,
         raise Mistake(
             f"arrivals make {show_rate(_round(most))} at most, and the threshold demands {show_rate(least_rate)}",
             f"raise the arrival rate to {wanted}, or lower the threshold",
+        )
+    if least_rate is not None and least_rate > most * (1 - _ROOM / 2):
+        raise Mistake(
+            f"arrivals make {show_rate(_round(most))}, and a threshold of {show_rate(least_rate)} would be met by "
+            "chance only: some answers are still under way as the measured time ends",
+            f'write rate: ">={show_rate(_round(most * (1 - _ROOM)))}"',
         )
     level = next((limits[name] for name in _LOOSEST_FIRST if name in limits), None)
     if level is None:

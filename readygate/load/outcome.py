@@ -148,7 +148,7 @@ class Outcome:
     @property
     def rate(self) -> float:
         """Good answers a second, over all of the seconds that were to be measured."""
-        return _tenths(sum(each.ended for each in self.window) / len(self.measured))
+        return _rounded_down(sum(each.ended for each in self.window) / len(self.measured))
 
     @property
     def worst_rate(self) -> float:
@@ -156,7 +156,7 @@ class Outcome:
         ended = {each.number: each.ended for each in self.window}
         counts = [ended.get(number, 0) for number in self.measured]
         span = min(_WORST_S, len(counts))
-        return _tenths(min(sum(counts[start : start + span]) for start in range(len(counts) - span + 1)) / span)
+        return _rounded_down(min(sum(counts[start : start + span]) for start in range(len(counts) - span + 1)) / span)
 
     @property
     def offered(self) -> float:
@@ -164,9 +164,9 @@ class Outcome:
         return sum(each.due for each in self.window) / len(self.measured)
 
 
-def _tenths(rate: float) -> float:
-    """Rounded down, so that no rate is called reached that isn't."""
-    return floor(rate * 10) / 10
+def _rounded_down(rate: float) -> float:
+    """To thousandths, so that no rate is called reached that isn't; a rate of 0.25/s is reached by 15 in a minute."""
+    return floor(rate * 1000 + 1e-6) / 1000
 
 
 def _seconds(raw: Mapping[str, Any]) -> Iterable[Second]:
