@@ -138,9 +138,7 @@ def test_updates_of_alpine_are_told_without_what_they_are_for() -> None:
 
 def test_of_a_repository_that_apk_cant_use_no_update_is_known() -> None:
     warning = "WARNING: opening from cache http://alpine.lab/main: No such file or directory\n"
-    with pytest.raises(
-        CouldNotLook, match="one of its repositories: opening from cache http://alpine.lab/main: No such"
-    ):
+    with pytest.raises(CouldNotLook, match="use one of its repositories: opening from cache"):
         parse_apk(warning + APK + INDEXES)
     with pytest.raises(CouldNotLook, match="no repository"):
         parse_apk(APK.partition("\n")[0] + "= indexes\n")

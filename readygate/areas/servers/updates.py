@@ -78,7 +78,7 @@ fi
 date +%s
 stat -c %Y $fetched 2>/dev/null | sort -n | tail -n 1"""
 
-# Apk ends with 0 whatever it can't use of its repositories, and says so on its other stream unless it has to be quiet.
+# Apk ends with 0 whatever it can't use of its repositories, and warns of it unless it is told to be quiet.
 # Dnf ends with 100 where it has any; of repositories that publish no advisories it lists none, old or new.
 _PENDING = """
 if [ -s /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
@@ -144,7 +144,7 @@ def parse_upgrade(text: str) -> PendingUpdates:
 
 
 def parse_apk(text: str) -> PendingUpdates:
-    """Read what `apk version -l '<'` prints, such as `busybox-1.36.1-r0 < 1.36.1-r5`, and the repositories it knows of.
+    """Read lines such as `busybox-1.36.1-r0 < 1.36.1-r5`, and below `= indexes` the repositories that apk can use.
 
     CouldNotLook: it could not use one of its repositories, or has none.
     """
