@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from readygate.results import Run
 from readygate.store import write_atomically
 from readygate.units import show_duration
 from readygate.verdict import Verdict, Word
+
+HEEDS_WITHIN = 10.0  # seconds that an interrupted hook has, such as a rollback, to end by itself
 
 _MOST_SAID = 500
 
@@ -113,6 +116,12 @@ def _ended(command: str, root: Path, environ: dict[str, str], limit_s: float) ->
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()  # not for its output, which a process that got away may hold open
         return None, f"stopped after {show_duration(limit_s)}"
+    except KeyboardInterrupt:
+        for each in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(running.pid, each)
+                running.communicate(timeout=HEEDS_WITHIN)
+        raise
     said = REDACTOR.redact(" ".join(printed.split()))[-_MOST_SAID:]  # cut, a secret would not be known any more
     ended = f"exit code {running.returncode}"
     return running.returncode, f"{ended}: {said}" if said else ended

@@ -13,43 +13,53 @@ from pathlib import Path
 
 from readygate import __version__
 from readygate.errors import ExitCode, Mistake, ReadygateError, UsageError
+from readygate.signals import ending_alike
+from readygate.streams import lost, steady
 
 # What a command needs is imported when it runs, so that `--help` answers at once.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code that design and docs/exit-codes.md promise."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - None where it is closed
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
-    try:
-        words = list(sys.argv[1:] if argv is None else argv)
-        cut = words.index("--") if "--" in words else len(words)
-        arguments = _parser().parse_args(words[:cut])
-        arguments.pytest_args = tuple(words[cut + 1 :])
-        if arguments.pytest_args and arguments.command is not _run:
-            raise UsageError("only `readygate run` takes arguments for pytest after --")
-        command: Callable[[argparse.Namespace], int] = arguments.command
-        code = int(command(arguments))
-        sys.stdout.flush()
-        return code
-    except ReadygateError as error:
-        _complain(str(error))
-        return int(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone, e.g. `readygate plan | head`; nobody has heard a verdict.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.INTERRUPTED)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    steady()
+    with ending_alike():
+        try:
+            return _heard(_called(list(sys.argv[1:] if argv is None else argv)))
+        except ReadygateError as error:
+            _complain(str(error))
+            return int(error.exit_code)
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return int(ExitCode.INTERRUPTED)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                return _internal_error(traceback.format_exc())
+            written = error.filename or "the results"
+            _complain(f"no space is left to write {written}; make room, or name a folder with --out")
+            return int(ExitCode.USAGE)
+        except Exception:  # noqa: BLE001 - the last line of defence: never a traceback at the user
             return _internal_error(traceback.format_exc())
-        written = error.filename or "the results"
-        _complain(f"no space is left to write {written}; make room, or name a folder with --out")
-        return int(ExitCode.USAGE)
-    except Exception:  # noqa: BLE001 - the last line of defence: never a traceback at the user
-        return _internal_error(traceback.format_exc())
+
+
+def _called(words: list[str]) -> int:
+    cut = words.index("--") if "--" in words else len(words)
+    arguments = _parser().parse_args(words[:cut])
+    arguments.pytest_args = tuple(words[cut + 1 :])
+    if arguments.pytest_args and arguments.command is not _run:
+        raise UsageError("only `readygate run` takes arguments for pytest after --")
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    return int(command(arguments))
+
+
+def _heard(code: int) -> int:
+    """What the command ends in where somebody may not have heard all that it said; then that is never GO."""
+    error = lost()
+    if error is None:
+        return code
+    if error.errno == errno.EPIPE:  # whoever read it has gone, as in `readygate plan | head`
+        return code or int(ExitCode.INTERRUPTED)
+    _complain(f"stdout can't be written to: {(error.strerror or 'unusable').lower()}; send it elsewhere")
+    return code or int(ExitCode.USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -199,7 +209,14 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("readygate-out"), help="default: readygate-out")
+    parser.add_argument("--out", type=_named, default=Path("readygate-out"), help="default: readygate-out")
+
+
+def _named(text: str) -> Path:
+    """A folder; an empty one is what a variable leaves that is not set, and would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a folder")
+    return Path(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -171,7 +171,13 @@ def _ready(path: Path, environment: str | None, profile: str) -> tuple[Inventory
 def _afresh(look: Callable[[], Judged | None]) -> Judged | None:
     """Look in a process of its own: this one would remember answers, and hosts that were down."""
     with ProcessPoolExecutor(1, get_context("fork")) as process:
-        return process.submit(look).result()
+        looking = process.submit(look)
+        try:
+            return looking.result()
+        except KeyboardInterrupt:
+            for child in active_children():  # which hears of it from a terminal only
+                child.terminate()
+            return looking.result()
 
 
 def _look(
@@ -187,7 +193,7 @@ def _look(
     """Look once and judge; None where pytest has said already why it can't."""
     inventory, grounds = (loaded, _grounds(loaded.root, profile)) if loaded else _ready(path, environment, profile)
     policy = Policy(inventory.root)
-    part = Shard.parse(shard) if shard else None
+    part = None if shard is None else Shard.parse(shard)
     suites = policy.suites_for({leaf.check for leaf in inventory.leaves}) or policy.suites()
     session = Session(inventory, grounds, out.absolute(), shard=part)
     config = next((inventory.root / name for name in _CONFIGURATIONS if (inventory.root / name).is_file()), None)

@@ -98,7 +98,44 @@ def test_a_full_disk_is_no_bug_of_ours(project: Project) -> None:
     command = [sys.executable, "-m", "readygate.cli", "schema"]
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, cwd=project.folder, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (ended.returncode, ended.stderr.partition(";")[0]) == (2, "no space is left to write the results")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "stdout can't be written to: no space left on device; send it elsewhere\n",
+    )
+
+
+def test_a_run_that_nobody_can_hear_is_drawn_all_the_same(project: Project) -> None:
+    for stdout, code in (("> /dev/full", 2), ("2>&1 | true", 130)):
+        ended = in_a_shell(project, "run", stdout)
+        assert (ended, (project.folder / "readygate-out" / "report.html").exists()) == (code, True)
+        run = json.loads((project.folder / "readygate-out" / "results.json").read_text())
+        assert (run["state"], run["verdict"]["word"]) == ("finished", "GO")
+        (project.folder / "readygate-out" / "report.html").unlink()
+
+
+def test_streams_that_are_closed_change_nothing(project: Project) -> None:
+    assert in_a_shell(project, "run", "<&-") == 0
+    (project.folder / "file").unlink()
+    assert in_a_shell(project, "run", "<&- >&- 2>&-") == 1
+    assert in_a_shell(project, "lint --env nowhere", "<&- >&- 2>&-") == 2
+
+
+def in_a_shell(project: Project, arguments: str, streams: str) -> int:
+    """The exit code of the command with its streams redirected like that."""
+    line = f"{{ {sys.executable} -m readygate {arguments} {streams.partition('|')[0]}; echo $? >code; }}"
+    piped = f"{line} | {streams.partition('|')[2]}" if "|" in streams else line
+    done = subprocess.run(["sh", "-c", piped], cwd=project.folder, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    return int((project.folder / "code").read_text())
+
+
+def test_what_a_terminal_can_not_show_is_written_another_way(project: Project) -> None:
+    project.write("inventory.yml", (project.folder / "inventory.yml").read_text().replace("shop", "магазин — é"))
+    for environ in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+        ended = project.readygate("run", **environ)
+        assert (ended.code, ended.word, ended.stderr) == (0, "GO", "")
+        assert "GO" in ended.stdout
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "lint"])
@@ -130,6 +167,8 @@ def test_an_inventory_that_can_not_be_used_is_one_line(
         (["report", "nowhere"], "nowhere: no such file or directory; run `readygate run` first"),
         (["plan", "--", "-k", "x"], "only `readygate run` takes arguments for pytest after --"),
         (["demo", "--break", "stale-backupp"], "no fault is called 'stale-backupp'; did you mean 'stale-backup'?"),
+        (["run", "--out", ""], "readygate run: error: argument --out: is empty; name a folder"),
+        (["run", "--shard", ""], "'' is not a shard; write e.g. 3/8"),
         (["run", "--out", "file"], "file: can't be written to: file exists; name another folder"),
         (["init", "file"], "file/inventory.yml: can't be written: "),
         (["run", "--", "--collect-only"], "pytest ran nothing, so nothing was judged; "),
@@ -214,11 +253,11 @@ def serving(project: Project) -> Path:
     return project.folder / "down"
 
 
-def begun(project: Project, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def begun(project: Project, *arguments: str) -> subprocess.Popen[str]:
     running = subprocess.Popen(
-        [sys.executable, "-m", "readygate", "run"],
+        [sys.executable, "-m", "readygate", "run", *arguments],
         cwd=project.folder,
-        stdout=stdout,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -241,6 +280,49 @@ def test_ctrl_c_keeps_what_was_seen_cleans_up_and_is_never_go(project: Project) 
     run = json.loads((project.folder / "readygate-out" / "results.json").read_text())
     assert (run["state"], run["verdict"]["word"]) == ("interrupted", "INCOMPLETE")
     assert {each["check"]: each["outcome"] for each in run["results"]}["file.size"] == "passed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [[], ["--wait", "5m"]])
+def test_being_told_to_end_is_the_same_as_ctrl_c(project: Project, number: int, how: list[str]) -> None:
+    down = serving(project)
+    running = begun(project, *how)
+    running.send_signal(number)
+    running.send_signal(number)  # as `timeout` does
+    said, complaint = running.communicate(timeout=20)
+    assert (running.returncode, complaint) == (130, "")
+    assert "was interrupted" in said
+    assert down.exists()
+    assert not Path((project.folder / "scratch").read_text().strip()).exists()
+    assert (project.folder / "readygate-out" / "report.html").exists()
+    run = json.loads((project.folder / "readygate-out" / "results.json").read_text())
+    assert (run["state"], run["verdict"]["word"]) == ("interrupted", "INCOMPLETE")
+    assert {each["check"]: each["outcome"] for each in run["results"]}["file.size"] == "passed"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)  # nothing of it is left
+
+
+def test_a_rollback_that_is_interrupted_ends_in_its_own_way(project: Project) -> None:
+    (project.folder / "file").unlink()
+    slow = "trap 'sleep 0.5; touch ended; exit' TERM; touch begun; sleep 60 & wait"
+    project.write("reports/release.yml", f'question: May it?\non_no_go: "{slow}"\n')
+    running = begun(project)
+    running.terminate()
+    running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert (project.folder / "ended").exists()
+
+
+def test_a_command_that_finds_a_secret_does_not_outlive_the_run(project: Project) -> None:
+    secret = "x-secret: {value: '${command:echo $$ >begun; sleep 60; echo secret}'}\n"
+    project.write("inventory.yml", (project.folder / "inventory.yml").read_text() + secret)
+    running = begun(project)
+    time.sleep(0.2)
+    running.terminate()
+    running.communicate(timeout=20)
+    assert running.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project.folder / "begun").read_text()), 0)
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_spoils_nothing(project: Project) -> None:

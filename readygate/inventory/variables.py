@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -180,9 +181,12 @@ def _printed_by(line: str, folder: Path, environ: Mapping[str, str]) -> str:
     )
     try:
         output, _ = process.communicate(timeout=COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # what it started may hold the pipe open
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started may hold the pipe open
         process.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         raise Mistake(f"{reference} took longer than {COMMAND_SECONDS} s", mend) from None
     if process.returncode:
         raise Mistake(f"{reference} ended with exit status {process.returncode}", mend)
