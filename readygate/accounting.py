@@ -20,7 +20,7 @@ MEND = {
     NO_SUITE: "bring back, or write, the suite with @pytest.mark.check({check!r})",
     NOT_REACHED: "run it again to the end",
     ANOTHER_SHARD: "bring all shards together with `readygate merge`",
-    DESELECTED: "run without -k, -m, --lf, --deselect or a path",
+    DESELECTED: "run without -k, -m, --lf, --deselect, --ignore or a path",
 }
 MEND_OWN = "write a suite with @pytest.mark.check('area.check', each='{key}.*'), or delete the data"
 

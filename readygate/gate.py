@@ -37,6 +37,7 @@ from readygate.subject import describe
 BOUND = pytest.StashKey["Bound"]()
 _TOLD = "readygate"  # what a worker of xdist tells at its end
 _UNDECLARED = object()
+_UNCOLLECTED = ("lf", "ignore", "ignore_glob")
 
 
 def engage(config: pytest.Config, session: Session) -> None:
@@ -291,6 +292,8 @@ class Gate:
             return NOT_REACHED
         suites = (self.inventory.root / "suites").resolve()
         is_narrowed = not self.asks_for_all and any(suites in each.parents for each in self._asked)
+        # Of what these leave out pytest says nothing, as it is never collected.
+        is_narrowed = is_narrowed or any(self.config.getoption(each, None) for each in _UNCOLLECTED)
         return DESELECTED if is_narrowed else NO_SUITE
 
     def _run(self, state: State, results: tuple[Result, ...]) -> Run:

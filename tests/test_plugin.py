@@ -139,6 +139,20 @@ def test_only_the_last_failures_are_run_again_and_the_rest_is_named(project: Pro
     assert outcomes(ended) == {"file.exists one": "not_run", "file.exists two": "not_run", "file.mode two": "passed"}
 
 
+@pytest.mark.parametrize("arguments", [["suites", "--lf"], ["suites", "--ignore=suites/test_modes.py"]])
+def test_what_was_not_even_collected_is_told_as_left_out(project: Project, arguments: list[str]) -> None:
+    exists, mode = SUITE.split("\n\n")[1:]
+    project.write("suites/test_files.py", f"import pytest\n\n{exists}\n")
+    project.write("suites/test_modes.py", f"import pytest\n\n{mode}")
+    (project.folder / "one").unlink()
+    project.pytest("suites")
+    ended = project.pytest(*arguments)
+    for each in (each for each in ended.run["results"] if each["outcome"] == "not_run"):
+        assert each["message"] == "left out by the selection of this run"
+        assert each["mend"] == "run without -k, -m, --lf, --deselect, --ignore or a path"
+    assert ended.result("file.mode")["outcome"] == "not_run"
+
+
 def test_stopping_at_the_first_failure_is_still_no_go(project: Project) -> None:
     (project.folder / "one").unlink()
     ended = project.pytest("suites", "-x")
