@@ -33,6 +33,7 @@ from readygate.kinds import (
     PERCENT,
     RATE,
     SIZE,
+    STATUS,
     TEXT,
     VERSION,
     Kind,
@@ -243,6 +244,7 @@ Flag = Annotated[Expectation, Expects(FLAG)]
 Mode = Annotated[Expectation, Expects(MODE)]
 Json = Annotated[Expectation, Expects(ANY)]
 Count = Annotated[Expectation, Expects(COUNT)]
+Status = Annotated[Expectation, Expects(STATUS)]
 AtLeastCount = Annotated[Expectation, Expects(COUNT, bare=">=")]
 AtMostCount = Annotated[Expectation, Expects(COUNT, bare="<=")]
 Number = Annotated[Expectation, Expects(NUMBER)]

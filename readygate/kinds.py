@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import timedelta
@@ -171,6 +172,13 @@ def _read_flag(actual: object) -> bool:
     raise Mistake("not a flag")
 
 
+def _parse_status(raw: object) -> int:
+    text = str(raw).strip()
+    if not isinstance(raw, bool) and re.fullmatch("[1-5][0-9]{2}", text):  # RFC 9110, section 15
+        return int(text)
+    raise not_a("a status code", raw, "write one from 100 to 599, e.g. 200")
+
+
 def _parse_mode(raw: object) -> int:
     text = raw.strip() if isinstance(raw, str) else ""
     digits = text.removeprefix("0o")
@@ -265,6 +273,18 @@ COUNT = Kind(
     ordered=True,
     whole=True,
     floor=0,
+    json_types=("integer", "string"),
+)
+STATUS = Kind(
+    "status code",
+    "200",
+    _parse_status,
+    _read_count,  # servers also send others, which is for the judgement to say
+    str,
+    ordered=True,
+    whole=True,
+    floor=100,
+    ceiling=599,
     json_types=("integer", "string"),
 )
 NUMBER = Kind(

@@ -49,6 +49,7 @@ from readygate.kinds import (
     PERCENT,
     RATE,
     SIZE,
+    STATUS,
     TEXT,
     VERSION,
     Kind,
@@ -60,7 +61,9 @@ settings.load_profile("untimed")
 
 DAY = 86400
 PAGE = Path(__file__).parent.parent / "docs" / "expectations.md"
-KINDS = {kind.name: kind for kind in (ANY, COUNT, DURATION, FLAG, MODE, NUMBER, PERCENT, RATE, SIZE, TEXT, VERSION)}
+KINDS = {
+    kind.name: kind for kind in (ANY, COUNT, DURATION, FLAG, MODE, NUMBER, PERCENT, RATE, SIZE, STATUS, TEXT, VERSION)
+}
 KINDS["collection"] = MEMBERS(TEXT)
 BARE: dict[str, Any] = {"": "==", "at most": "<=", "at least": ">="}
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}

@@ -121,6 +121,25 @@ def test_no_spoiled_inventory_is_anything_but_a_list_of_problems(seed: int, tmp_
             assert not re.search(r"\binput\b|should |pydantic|\bvalidat", line), line
 
 
+@pytest.mark.parametrize("written", ["0644", '"0644"', "0o644", '"0o644"', '"644"', "{fail: 0644}"])
+def test_a_mode_is_the_one_that_it_looks_like(written: str, tmp_path: Path) -> None:
+    (mode,) = load(mode_of(written, tmp_path), None, ENVIRON).leaves
+    assert mode.expected.expected == "0644"
+    assert [each for each in range(0o10000) if mode.expected.judge(each)] == [0o644]
+
+
+@pytest.mark.parametrize("written", ["644", "420", "0x1a4", "06448", "+0644", "0644.0", "0_644", "{fail: 644}"])
+def test_a_mode_that_may_be_another_one_is_refused(written: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(mode_of(written, tmp_path))
+    assert problem.endswith('is not a file mode; write it in quotes, e.g. "0600"')
+
+
+def mode_of(written: str, folder: Path) -> Path:
+    inventory = folder / "inventory.yml"
+    inventory.write_text(f"project: p\nservers: {{a: {{connect: ssh://a, files: {{/x: {{mode: {written}}}}}}}}}\n")
+    return inventory
+
+
 def test_a_misspelt_key_that_has_to_be_there_is_one_problem(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yml"
     path.write_text("project: shop\nservers: {app-1: {conect: 'ssh://app-1', memory: {available: 1M}}}\n")

@@ -74,7 +74,7 @@ def test_no_file_waives_nothing(tmp_path: Path) -> None:
         ({"reason": ""}, "waivers[0].reason: 'reason' is missing"),
         ({"expires": ""}, "waivers[0].expires: 'expires' is missing"),
         ({"check": ""}, "waivers[0].check: 'check' is missing"),
-        ({"expires": "soon"}, "waivers.yml:5:5 waivers[0].expires: 'soon' is not a day; write e.g. 2026-03-31"),
+        ({"expires": "soon"}, "waivers.yml:5:14 waivers[0].expires: 'soon' is not a day; write e.g. 2026-03-31"),
         ({"expires": "2026-02-30"}, "'2026-02-30' is not a day"),
         ({"expires": "20"}, "20 is not a day"),
         ({"since": "2026-04-01"}, "ends on 2026-03-14, before it begins on 2026-04-01"),

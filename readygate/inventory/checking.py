@@ -124,7 +124,7 @@ def _dangling(entries: Mapping[str, Mapping[str, Spec]], places: Places) -> Iter
                     named.add(wanted)
                     if wanted not in servers:
                         where = (*path, field)
-                        yield Problem(places.of(where), dotted(where), f"no server is called '{wanted}'", known)
+                        yield Problem(places.of_value(where), dotted(where), f"no server is called '{wanted}'", known)
     for name, server in servers.items():
         if server.is_bare and name not in named:
             where, mistake = ("servers", name), server.nothing_declared()

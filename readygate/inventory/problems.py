@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from readygate.errors import Mistake, Problem
+from readygate.errors import Mistake, Position, Problem
 from readygate.inventory.model import COMPOSED_KEYS, Document
 from readygate.inventory.source import Places
 from readygate.spec import Path, Spec, dotted
@@ -20,16 +20,46 @@ def problems_in(error: ValidationError, places: Places, document: type[BaseModel
     """Pydantic's findings about a document of this kind in the user's words, each at its line."""
     found = [(tuple(part for part in each["loc"] if part != "[key]"), each) for each in error.errors()]
     misspelt = {(*path[:-1], _meant(path, document)) for path, each in found if each["type"] == "extra_forbidden"}
+    told: set[Path] = set()
     for path, each in found:
         if each["type"] == "missing" and path in misspelt:
             continue  # it is there, under the key that is told of
-        wrong, mend = _in_words(each, path, document)
-        yield Problem(places.of(path), dotted(path), wrong, mend)
+        if nameless := _nameless(path, found, document):
+            where, noun = nameless
+            if where[:-1] not in told:
+                mend = f"write its name before '{where[-1]}', and indent under that what holds of it"
+                yield Problem(places.of(where), dotted(where), f"the {noun} that this is of has no name", mend)
+            told.add(where[:-1])
+            continue
+        wrong, mend = _in_words(each, path, document, places)
+        yield Problem(_place(each, path, places), dotted(path), wrong, mend)
 
 
-def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, str]:
+def _place(error: Any, path: Path, places: Places) -> Position:
+    """Where the value begins, if that is what is wrong; else where its key stands."""
+    is_a_key = error["type"] in ("extra_forbidden", "missing") or "[key]" in error["loc"]
+    is_single = isinstance(error.get("input"), str | int | float)
+    return places.of_value(path) if is_single and not is_a_key else places.of(path)
+
+
+def _nameless(path: Path, found: list[tuple[Path, Any]], document: type[BaseModel]) -> tuple[Path, str] | None:
+    """A key such as `connect` right under `servers`, where a name belongs, and what it is a key of.
+
+    What else is wrong there with such keys follows from it.
+    """
+    for where, error in found:
+        model = model_at(where, document)
+        is_single = error["type"] in ("dict_type", "model_type") and isinstance(error["input"], str | int | float)
+        if is_single and model and issubclass(model, Spec) and not model_at(where[:-1], document):
+            above, keys = len(where) - 1, model.model_fields
+            if where[-1] in keys and path[:above] == where[:-1] and path[above : above + 1] and path[above] in keys:
+                return where, model.noun.replace("_", " ")
+    return None
+
+
+def _in_words(error: Any, path: Path, document: type[BaseModel], places: Places) -> tuple[str, str]:
     given, limits = error.get("input"), error.get("ctx", {})
-    shown = _shown(given)
+    shown = _shown(given, places.texts.get(path))
     match error["type"]:
         case "value_error" if isinstance(mistake := limits["error"], Mistake):
             return mistake.wrong, mistake.mend
@@ -45,10 +75,7 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{shown} is not a mapping", "write its keys below it, indented"
         case "string_type":
-            return (
-                f"{shown} is not text",
-                "write one text" if shown == "this" else "put it in quotes, as it was meant",
-            )
+            return f"{shown} is not text", "write one text" if shown == "this" else f'put it in quotes: "{shown}"'
         case "bool_type" | "bool_parsing":
             return f"{shown} is neither true nor false", "write true or false"
         case "list_type" | "tuple_type":
@@ -73,13 +100,11 @@ def _in_words(error: Any, path: Path, document: type[BaseModel]) -> tuple[str, s
             return f"{shown}: {error['msg'].lower()}", _description(path, document) or "see docs/inventory.md"
 
 
-def _shown(given: object) -> str:
-    """A value as it stands in YAML; of a list or a mapping, the line says enough."""
+def _shown(given: object, written: str | None) -> str:
+    """A value as it stands in YAML, such as 1.10; of a list or a mapping, the line says enough."""
     match given:
-        case bool():
-            return str(given).lower()
-        case int() | float():
-            return str(given)
+        case bool() | int() | float():
+            return written or str(given).lower()
         case str():
             return f"'{given}'"
         case _:

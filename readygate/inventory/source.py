@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -68,10 +68,11 @@ def to_data(node: Node) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where each path of a tree was written: its key, and its value."""
+    """Where each path of a tree was written, its key and its value, and how, where that is a single value."""
 
     keys: dict[TreePath, Position]
     values: dict[TreePath, Position]
+    texts: dict[TreePath, str] = field(compare=False)
 
     def of(self, path: TreePath) -> Position:
         """Where the path's key stands, or the list item, or else the nearest thing above that was written."""
@@ -86,7 +87,7 @@ class Places:
 
 def positions(tree: Node) -> Places:
     """The places of everything in a tree; a list item and the tree itself stand where their value begins."""
-    places = Places({}, {})
+    places = Places({}, {}, {})
 
     def note(node: Node, path: TreePath, key_position: Position) -> None:
         places.keys[path] = key_position
@@ -97,6 +98,8 @@ def positions(tree: Node) -> Places:
         elif isinstance(node, Sequence):
             for index, item in enumerate(node.items):
                 note(item, (*path, index), item.position)
+        else:
+            places.texts[path] = node.text
 
     note(tree, (), tree.position)
     return places

@@ -17,7 +17,7 @@ from readygate.areas.sites.origin import Origin
 from readygate.areas.sites.tokens import FACTS as TOKENS
 from readygate.areas.sites.tokens import Token
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtMostDuration, Count, Flag, Json, Seconds, Size, Text, TextSet
+from readygate.expectation import AtMostDuration, Flag, Json, Seconds, Size, Status, Text, TextSet
 from readygate.spec import Setting, Spec
 
 warnings.filterwarnings("ignore", 'Field name "json" in "(Endpoint|Case)" shadows', UserWarning)
@@ -38,7 +38,7 @@ class Case(Spec):
 
     send_json: Any = Field(None, repr=False, description="A setting: what to send as JSON.")
     query: str | None = Field(None, description="A setting: what follows the ? of the path.", pattern=r"^[^?#\s]+$")
-    status: Count | None = Field(None, description="The status code.")
+    status: Status | None = Field(None, description="The status code.")
     json: dict[str, Json] = Field(  # type: ignore[assignment]
         default_factory=dict, description="Values in the JSON answer by dotted path."
     )
@@ -51,7 +51,7 @@ class Endpoint(Spec):
     area: ClassVar[str] = "http"
     noun: ClassVar[str] = "endpoint"
 
-    status: Count | None = Field(None, description="The status code, or a list of those that are right.")
+    status: Status | None = Field(None, description="The status code, or a list of those that are right.")
     # It hides a method of pydantic's that has been deprecated for long.
     json: dict[str, Json] = Field(  # type: ignore[assignment]
         default_factory=dict, description="Values in the JSON answer by dotted path, e.g. items.0.id."

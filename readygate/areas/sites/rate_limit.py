@@ -16,7 +16,7 @@ from readygate.announcing import announce
 from readygate.areas.sites.fetch import Request, Response, fetch, one_line
 from readygate.areas.sites.origin import Origin
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtLeastCount, AtMostRate, Count, Flag, Seconds
+from readygate.expectation import AtLeastCount, AtMostRate, Flag, Seconds, Status
 from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import parse_rate, show_duration
@@ -39,7 +39,7 @@ class RateLimit(Spec):
         None,
         description="How many requests beyond the first pass at once, at least; as `burst` of nginx with nodelay.",
     )
-    answers: Count | None = Field(None, description="The status that whoever is beyond the limit gets, such as 429.")
+    answers: Status | None = Field(None, description="The status that whoever is beyond the limit gets, such as 429.")
     retry_after: Flag | None = Field(None, description="Whether a refusal says in Retry-After when to come again.")
     recovers: Flag | None = Field(None, description="Whether somebody who waited is let in again.")
 
