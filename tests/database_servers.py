@@ -256,7 +256,8 @@ class MariaDb:
 
 
 @contextmanager
-def new_mariadb() -> Iterator[MariaDb]:
+def new_mariadb(*more: str) -> Iterator[MariaDb]:
+    """A MariaDB of its own; `more` are options of its command line."""
     server, install = needed("mariadbd", "mariadb-server-core"), needed("mariadb-install-db", "mariadb-server-core")
     with folder_of("nobody") as folder:
         data, port = folder / "data", free_port()
@@ -264,7 +265,7 @@ def new_mariadb() -> Iterator[MariaDb]:
         do(install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *as_nobody)
         options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 'sock'}"]
         quick = ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--max-connections=50"]
-        command = [server, "--no-defaults", *options, *quick, *as_nobody]
+        command = [server, "--no-defaults", *options, *quick, *more, *as_nobody]
         with served(command, folder / "log", lambda: answers(port)):
             mariadb = MariaDb(port, folder / "sock")
             user = f"create user shop@localhost identified by '{PASSWORD}'"

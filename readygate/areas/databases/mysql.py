@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from readygate.areas.databases.mysql_replication import NotGranted, Replication, look_at_replication
 from readygate.areas.databases.postgres import driver, pace_of
 from readygate.areas.databases.postgres_state import plain_setting
 from readygate.areas.databases.url import Address
@@ -15,6 +16,7 @@ from readygate.errors import CouldNotLook
 from readygate.results import Evidence
 
 _REFUSED_LOGIN = (1044, 1045, 1049, 1698)
+_NOT_GRANTED = 1227
 _TOO_SLOW = (1969, 3024)
 _LOST = 2013
 
@@ -65,13 +67,13 @@ class Talk:
     def pairs(self, query: str) -> dict[str, str]:
         return {str(row[0]): str(row[1]) for row in self.rows(query)}
 
-    def record(self, query: str) -> dict[str, Any]:
-        """The first row of what has many columns, by their names; nothing where there is none."""
+    def records(self, query: str) -> list[dict[str, Any]]:
+        """The rows of what has many columns, by their names."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(query)
-                row = cursor.fetchone()
-                return dict(zip([each[0] for each in cursor.description], row, strict=True)) if row else {}
+                names = [each[0] for each in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         except self._errors as error:
             raise self._failed(error, query) from None
 
@@ -100,13 +102,16 @@ class Talk:
             return CouldNotLook(f"it had no answer to '{query}' within {self._within:g} s", mend=mend)
         if number in _REFUSED_LOGIN:
             cause = f"login:{self._address.place}"
-            return CouldNotLook(f"{self._address.place} lets nobody in: {said}", cause=cause, mend="see the URL")
+            # MariaDB says no more than this to who comes in the clear, where it or the user demands TLS.
+            mend = "see the URL" + ", and whether the server demands TLS" * (self._address.encryption == "disable")
+            return CouldNotLook(f"{self._address.place} lets nobody in: {said}", cause=cause, mend=mend)
         root = getattr(error, "original_exception", None) or error
         if number == _LOST:
             root = TimeoutError()
         if query and not isinstance(root, OSError) and number < 2000:
             mend = "correct the query, or grant the user of the URL what it needs"
-            return CouldNotLook(f"the server can't answer '{query[:100]}': {said}", mend=mend)
+            kind = NotGranted if number == _NOT_GRANTED else CouldNotLook
+            return kind(f"the server can't answer '{query[:100]}': {said}", mend=mend)
         return self._address.failed(root, self._within)
 
 
@@ -116,8 +121,7 @@ class MysqlState:
 
     variables: Mapping[str, str]
     status: Mapping[str, str]
-    replica: Mapping[str, Any] | None
-    streaming: int
+    replication: Replication
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -143,12 +147,18 @@ class MysqlState:
         return 100 * self.connections / max(1, self.max_connections)
 
     @property
+    def streaming(self) -> int:
+        """How many read its log."""
+        return self.replication.streaming
+
+    @property
     def replication_lag_s(self) -> float | None:
         """Of a replica; None where it is none, or has stopped. CouldNotLook: this user may not know."""
-        if self.replica is None:
-            raise CouldNotLook("this user may not see the replication", mend="grant it REPLICATION CLIENT")
-        lag = self.replica.get("Seconds_Behind_Source", self.replica.get("Seconds_Behind_Master"))
-        return None if lag is None else float(lag)
+        return self.replication.lag_s
+
+    @property
+    def replication_told(self) -> str:
+        return self.replication.told
 
     def setting(self, name: str) -> bool | float | str:
         if name not in self.variables:
@@ -157,21 +167,6 @@ class MysqlState:
 
 
 def look_at_mysql(talk: Talk) -> MysqlState:
-    """Everything at once."""
-    variables = talk.pairs("show global variables")
-    word = "slave" if "mariadb" in variables["version"].lower() else "replica"
-    sending = "select count(*) from information_schema.processlist where command like 'Binlog Dump%'"
-    return MysqlState(
-        variables,
-        talk.pairs("show global status"),
-        _replica_status(talk, word),
-        int(talk.rows(sending)[0][0]),
-    )
-
-
-def _replica_status(talk: Talk, word: str) -> dict[str, Any] | None:
-    """None for a user who may not see it."""
-    try:
-        return talk.record(f"show {word} status")
-    except CouldNotLook:
-        return None
+    """Everything at once; the replication last, as a server that is about to stop it lets nobody look."""
+    variables, status = talk.pairs("show global variables"), talk.pairs("show global status")
+    return MysqlState(variables, status, look_at_replication(talk.rows, talk.records, variables["version"]))

@@ -15,7 +15,8 @@ from readygate.units import parse_number
 _SMALL = 10_000  # rows; how many are dead in a table of fewer costs nothing
 _SELDOM = 10  # calls; a statement that ran less often, such as a migration, is no slow query
 
-# A replica that stands still goes on to show its last lag until it replies, which may be ten seconds later.
+# A replica that stands still goes on to show its last lag until it replies, which may be ten seconds later. A standby
+# asks for WAL from the beginning of a segment on, so that after a restart it may have replayed more than it received.
 _STATE = f"""
 select json_build_object(
  'version', current_setting('server_version'),
@@ -48,8 +49,10 @@ select json_build_object(
    from pg_stat_replication where (state in ('startup', 'catchup') or replay_lsn is not null)
    and pid not in (select active_pid from pg_replication_slots where slot_type = 'logical' and active)),
  'receives', (select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'),
+ 'paused', case when pg_is_in_recovery() then pg_is_wal_replay_paused() end,
  'replayed_s', case when pg_is_in_recovery() and pg_is_wal_replay_paused() then null
-   when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
+   when pg_last_wal_replay_lsn() >= greatest(pg_last_wal_receive_lsn(),
+     (select max(latest_end_lsn) from pg_stat_wal_receiver)) then 0
    else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
  'slots', (select coalesce(json_agg(json_build_object(
      'name', slot_name, 'active', active, 'lost', to_jsonb(slot)->>'wal_status' = 'lost',
@@ -173,6 +176,20 @@ class PostgresState:
         if not all(each.streams for each in self.replicas):
             return None  # one that has yet to catch up is behind by nobody knows how long
         return max((float(each.lag_s or 0) for each in self.replicas), default=None)
+
+    @property
+    def replication_told(self) -> str:
+        """Why nobody knows how far it is behind, where nobody does."""
+        if not self.standby:
+            waiting = [each.name or "one" for each in self.replicas if not each.streams]
+            return (
+                f"{', '.join(waiting)} has yet to catch up" if waiting else "nobody follows it" * (not self.replicas)
+            )
+        if not self._of_others("receives"):
+            return "it receives nothing from its primary"
+        if self.told["paused"]:
+            return "its replay is paused"
+        return "it has replayed nothing since it started" if self.told["replayed_s"] is None else ""
 
     @property
     def replication_behind(self) -> int | None:

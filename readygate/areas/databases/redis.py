@@ -186,6 +186,15 @@ class RedisState:
             return None  # it is still being sent everything
         return max((int(each["lag"]) for each in replicas), default=None)
 
+    @property
+    def replication_told(self) -> str:
+        """Why nobody knows how far it is behind, where nobody does."""
+        if self.replication_lag_s is not None:
+            return ""
+        if self.role == "slave":
+            return "its link to the primary is down"
+        return "a replica is still being sent everything" if self._replicas() else "nobody follows it"
+
     def _replicas(self) -> list[dict[str, str]]:
         told = [value for name, value in self.info.items() if name.startswith("slave") and name[5:].isdigit()]
         return [dict(part.partition("=")[::2] for part in each.split(",")) for each in told]
