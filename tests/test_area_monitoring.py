@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from readygate.areas import FACTS
 from readygate.areas.monitoring.alertmanager import AlertmanagerState, labels_of
 from readygate.areas.monitoring.monitoring import Monitoring
+from readygate.areas.monitoring.possible import possible
 from readygate.areas.monitoring.prometheus import retention_of
 from readygate.areas.monitoring.promql import conditions_of
 from readygate.errors import CouldNotLook
@@ -97,6 +98,15 @@ groups:
       - alert: FiresNow
         expr: up{job="shop"} == 1
         annotations: {runbook_url: "http://127.0.0.1:SHOP/private"}
+      - {alert: BehindALimit, expr: 'http_requests_total > on (job) shop_requests_allowed'}
+      - {alert: UnlikeLabels, expr: 'http_requests_total > 1 and prometheus_build_info'}
+      - {alert: ManyAreGone, expr: 'count(up == 0) > 2'}
+      - {alert: OneOrTheOther, expr: 'shop_queue_length > 100 or http_requests_total < 0'}
+      - {alert: AllButTheQueue, expr: 'up < 0 unless on (job) shop_closed'}
+      - {alert: AndAfterUnless, expr: 'up < 0 unless on (job) shop_closed and on () shop_queue_length'}
+      - {alert: AbsentHere, expr: 'absent(up{job="lost"}) == 1 and on (job) up{job="prometheus"}'}
+      - {alert: AbsentThere, expr: 'absent(up{job="shop"}) == 1 and on (job) up{job="shop"}'}
+      - {alert: ManyNames, expr: '{__name__=~"http_requests_total|up|scrape_samples_scraped", job="shop"} < 0'}
       - {alert: Clashes, expr: 'http_requests_total * on (job) up{job="shop"} * on (job) http_requests_total > 0'}
 """
 
@@ -196,6 +206,33 @@ def test_an_alert_over_a_histogram_that_has_no_such_series_can_never_fire(promet
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("BehindALimit", "nothing is measured by shop_requests_allowed"),
+        ("Renamed", "nothing is measured by shop_queue_length"),
+        ("UnlikeLabels", "each side has series, but none whose labels are alike"),
+        ("AndAfterUnless", "nothing is measured by shop_queue_length"),
+        ("AbsentHere", "each side has series, but none whose labels are alike"),
+    ],
+)
+def test_an_alert_with_a_side_that_is_missing_can_never_fire(prometheus: Prometheus, name: str, missing: str) -> None:
+    assert missing in alert(prometheus, name, can_fire=True)["alert.can_fire"]
+
+
+@pytest.mark.parametrize(
+    "name", ["ManyAreGone", "OneOrTheOther", "AllButTheQueue", "AbsentThere", "FiresNow", "ShopIsGone"]
+)
+def test_an_alert_that_is_quiet_while_all_is_well_can_fire(prometheus: Prometheus, name: str) -> None:
+    assert alert(prometheus, name, can_fire=True)["alert.can_fire"] == ""
+
+
+def test_whether_an_alert_can_fire_is_not_known_where_it_can_not_be_asked(prometheus: Prometheus) -> None:
+    error = why_blind(prometheus={"url": prometheus.url, "rules": {"ManyNames": {"can_fire": True}}})
+    assert "whether it can fire is not known" in error.reason
+    assert "same labelset" in error.reason
+
+
 def test_an_alert_that_takes_a_rate_for_a_share_is_seen(prometheus: Prometheus) -> None:
     seen = alert(prometheus, "HighErrorRate", can_fire=True, ratio=True)
     assert seen["alert.can_fire"] == ""
@@ -220,7 +257,7 @@ def test_an_alert_that_is_not_loaded_fails_in_all_that_is_expected_of_it(prometh
     expected = {**ALERT, "ratio": True, "threshold": 1, "firing": False}
     seen = alert(prometheus, "Degradation", **expected)
     assert {check.partition(".")[2] for check, why in seen.items() if why} == set(expected)
-    assert "there are: Clashes, ErrorsAreMany" in seen["alert.exists"]
+    assert "there are: AbsentHere, AbsentThere" in seen["alert.exists"]
 
 
 def test_an_alert_that_can_not_be_evaluated_is_seen(prometheus: Prometheus) -> None:
@@ -286,6 +323,7 @@ def test_where_nobody_answers_nothing_is_known(on: str | None) -> None:
         ("a > 1 and on (job) b < 2", [("a", ">", "1"), ("b", "<", "2")]),
         ("(a > 1) or (b > 2)", [("a", ">", "1"), ("b", ">", "2")]),
         ("a == 0 unless b", [("a", "==", "0")]),
+        ("a > 1 unless on (x) b > 2 and on (y) c > 3 or d", [("a", ">", "1"), ("c", ">", "3"), ("d", "", "")]),
         ("sum(a) by (x) # > 3\n > 4", [("sum(a) by (x) # > 3", ">", "4")]),
         ("a > on (job) group_left () b", [("a", ">", "b")]),
         ('absent(up{job="x"})', [('absent(up{job="x"})', "", "")]),
@@ -294,6 +332,24 @@ def test_where_nobody_answers_nothing_is_known(on: str | None) -> None:
 )
 def test_an_expression_is_taken_apart(expression: str, conditions: list[tuple[str, str, str]]) -> None:
     assert [(each.measured, each.sign, each.limit) for each in conditions_of(expression)] == conditions
+
+
+@pytest.mark.parametrize(
+    ("expression", "without_conditions"),
+    [
+        ("a > on(job) b", "a > bool on ( job ) b"),
+        ("count(up==0) > 2", "count ( up == bool 0 ) > bool 2"),
+        ("a > BOOL 1e-3", "a > BOOL 1e-3"),
+        ("a UNLESS ignoring (x) b + c > 1 and d", "a and d"),
+        ("f((a unless b), .5) # > 2\n < 3", "f (( a ), .5 ) < bool 3"),
+        ("sum by (unless, and) (a) > 1", "sum by ( unless , and )( a ) > bool 1"),
+        ('a{p=~"x>y unless z"}[5m] != 1', 'a {p=~"x>y unless z"}[5m] != bool 1'),
+        ('absent(a{x="y"}[5m])', 'absent ( a {x="y", __readygate_never__=~".+"}[5m])'),
+        ("absent(a) or absent(sum(b{c='d'}))", "vector(1) or vector(1)"),
+    ],
+)
+def test_conditions_are_taken_out_of_an_expression(expression: str, without_conditions: str) -> None:
+    assert " ".join(possible(expression).split()) == without_conditions
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from readygate.areas.asking_http import Api, ApiUrl, Hosts, api
+from readygate.areas.monitoring.possible import possible
 from readygate.areas.monitoring.promql import conditions_of
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
@@ -214,19 +215,37 @@ def observe_alert(prometheus_api: Api, alert: Rule) -> ActualAlert:
 
 
 def observe_measured(prometheus_api: Api, actual_alert: ActualAlert) -> Measured:
-    """Whether each thing that it compares has a series now: without one it is false for ever, and called healthy."""
+    """Whether it gives series once its conditions are taken out: else it is false for ever, and called healthy.
+
+    CouldNotLook: Prometheus can't evaluate the expression without its conditions.
+    """
     if not actual_alert.exists:
         return Measured(None, actual_alert.fault)
-    counts = {
-        each.measured: len(_samples(prometheus_api, each.measured))
-        for each in conditions_of(actual_alert.expression)
-        if not each.is_absence
-    }
-    told = "\n".join(f"{measured}: {count} series" for measured, count in counts.items())
-    evidence = (Evidence("what it measures", told),) if told else ()
-    if empty := [measured for measured, count in counts.items() if not count]:
-        return Measured(False, f"it can never fire: nothing is measured by {'; '.join(empty)}", evidence)
-    return Measured(True, evidence=evidence)
+    asked = possible(actual_alert.expression)
+    count = _count(prometheus_api, asked)
+    evidence = (Evidence(f"query {asked}", f"{count} series"),)
+    if count:
+        return Measured(True, evidence=evidence)
+    return Measured(False, f"it can never fire: {_missing(prometheus_api, actual_alert.expression)}", evidence)
+
+
+def _missing(prometheus: Api, expression: str) -> str:
+    """Which part of the expression has no series, in words."""
+    conditions = conditions_of(expression)
+    parts = dict.fromkeys(side for each in conditions for side in (each.measured, each.limit) if side)
+    if empty := [side for side in parts if not _count(prometheus, possible(side))]:
+        return f"nothing is measured by {'; '.join(empty)}"
+    return f"each side has series, but none whose labels are alike: {expression}"
+
+
+def _count(prometheus: Api, asked: str) -> int:
+    try:
+        return len(_samples(prometheus, asked))
+    except CouldNotLook as error:
+        mend = "try each side of its comparison by hand, and leave can_fire out"
+        raise CouldNotLook(
+            f"whether it can fire is not known: {error.reason}", cause=error.cause, mend=mend
+        ) from None
 
 
 def observe_runbook(actual_alert: ActualAlert) -> bool | None:

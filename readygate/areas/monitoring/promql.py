@@ -11,7 +11,6 @@ _COMPARISON = re.compile(r"(?<![=!<>~])(==|!=|>=|<=|>|<)(?!~)")
 _MATCHING = re.compile(
     r"^\s*(?:bool\b\s*)?(?:(?:on|ignoring)\s*\([^)]*\)\s*)?(?:group_(?:left|right)\s*(?:\([^)]*\))?)?"
 )
-_ABSENT = re.compile(r"absent(?:_over_time)?\s*\(")
 _PAIRS = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -22,11 +21,6 @@ class Condition:
     measured: str
     sign: str = ""
     limit: str = ""
-
-    @property
-    def is_absence(self) -> bool:
-        """Whether it is true just when there is nothing to see."""
-        return bool(_ABSENT.match(self.measured))
 
     @property
     def threshold(self) -> float | None:
@@ -50,15 +44,25 @@ def conditions_of(expression: str) -> list[Condition]:
 
 def _conditions(expression: str) -> Iterator[Condition]:
     text = _unwrapped(expression)
-    if joined := _halves(text, _SET):
-        left, word, right = joined
-        yield from _conditions(left)
-        if word.lower() != "unless":
-            yield from _conditions(_MATCHING.sub("", right))
+    if (operands := list(_operands(text))) != [text]:
+        for each in operands:
+            yield from _conditions(each)
     elif compared := _halves(text, _COMPARISON):
         yield Condition(_unwrapped(compared[0]), compared[1], _unwrapped(_MATCHING.sub("", compared[2])))
     else:
         yield Condition(text)
+
+
+def _operands(text: str) -> Iterator[str]:
+    """What set operators join. `unless` takes one operand, as it binds as tightly as `and`: that one is left out."""
+    word, rest = "", text
+    while joined := _halves(rest, _SET):
+        operand, next_word, rest = joined
+        if word != "unless":
+            yield _MATCHING.sub("", operand) if word else operand
+        word = next_word.lower()
+    if word != "unless":
+        yield _MATCHING.sub("", rest) if word else rest
 
 
 def _halves(text: str, pattern: re.Pattern[str]) -> tuple[str, str, str] | None:
