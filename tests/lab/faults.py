@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.lab.host import Target
+from tests.lab.host import Lab, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,15 @@ class AreaFaults:
     """The faults of one area, beside the part of an inventory that a sound host meets to the letter.
 
     In `sound` the host stands as the server `target`, its `connect` is `${LAB_HOST}` (`Target.hostspec`), and
-    `${LAB_ADDRESS}` is where it answers (`Target.address`).
+    `${LAB_ADDRESS}` is where it answers (`Target.address`). It is the target as it boots, or another that `boot`
+    makes of the lab.
     """
 
     area: str
     sound: str
     faults: tuple[Fault, ...]
+    boot: Callable[[Lab], Target] | None = None
+
+    def host(self, lab: Lab, name: str) -> Target:
+        """A sound host of this area, to break."""
+        return self.boot(lab) if self.boot else lab.boot(name)

@@ -71,6 +71,7 @@ class Lab:
     network: str
     folder: Path
     image: str
+    capabilities: tuple[str, ...] = ("NET_ADMIN",)
 
     def boot(self, name: str) -> Target:
         """A sound systemd host, about a second later; its unsound twins are made from it with `run`."""
@@ -117,7 +118,8 @@ class Lab:
         container = f"{self.network}-{name}"
         docker(
             "run", "--detach", "--name", container, "--hostname", name, "--label", f"{OWNER}={owner()}",
-            "--network", self.network, "--network-alias", name, "--cap-add", "NET_ADMIN",
+            "--network", self.network, "--network-alias", name,
+            *(f"--cap-add={each}" for each in self.capabilities),
             "--volume", f"{login}:/etc/ssh/authorized_keys.lab:ro",
             "--cgroupns=host", "--volume", f"/sys/fs/cgroup:/sys/fs/cgroup:{_cgroup_mode()}",
             "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",

@@ -15,6 +15,11 @@ PACKAGES = (
     "nginx-light,postgresql-15,redis-server,certbot,rclone"
 )
 RPM_PACKAGES = "dnf,rpm,createrepo-c,openssh-server"
+# A host with each of the firewalls that no package may put beside ufw; none of them is enabled.
+WALLED_PACKAGES = (
+    "systemd,systemd-sysv,dbus,procps,iproute2,sudo,python3-minimal,openssh-server,netcat-openbsd,"
+    "firewalld,ipset,nftables,iptables,iptables-persistent"
+)
 BOOTSTRAP = (
     "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",
     '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
@@ -23,6 +28,7 @@ BOOTSTRAP = (
 TARGET = Path(__file__).parent / "target"
 TINY = Path(__file__).parent / "tiny"
 RPM = Path(__file__).parent / "rpm"
+WALLED = Path(__file__).parent / "walled"
 OPENRC = """\
 ARG TARGET
 FROM ${TARGET}
@@ -35,6 +41,12 @@ def target_image() -> str:
     """The tag of the sound systemd host, which is built first if need be: about a minute, once."""
     with machine_lock():
         return _build("target", TARGET, BASE=_bootstrapped("base", PACKAGES))
+
+
+def walled_image() -> str:
+    """The tag of a systemd host with firewalld, nftables and netfilter-persistent, and nothing to serve."""
+    with machine_lock():
+        return _build("walled", WALLED, BASE=_bootstrapped("walled-base", WALLED_PACKAGES))
 
 
 def tiny_image() -> str:

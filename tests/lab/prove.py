@@ -68,9 +68,13 @@ def judge(area: AreaFaults, host: Target | PrivateEngine) -> Proof:
 def proofs(lab: Lab, sound: Target, wanted: list[str]) -> Iterator[tuple[AreaFaults, Fault | None, Proof]]:
     """What is said of the sound targets, and of those with a fault; all faults are planted if none is wanted."""
     for area in AREAS:
-        yield area, None, judge(area, sound)
+        if area.boot:
+            with area.boot(lab) as host:
+                yield area, None, judge(area, host)
+        else:
+            yield area, None, judge(area, sound)
         for fault in _chosen(area, wanted):
-            with lab.boot("fault") as host:
+            with area.host(lab, "fault") as host:
                 fault.plant_on(host)
                 yield area, fault, judge(area, host)
     with private_engine(*ENGINE_FLAGS) as engine:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from readygate.areas.asking import ask
@@ -43,10 +44,11 @@ fi
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The rules in the kernel."""
+    """The rules in the kernel, and as each tool lists them."""
 
     rules: Ruleset
     evidence: tuple[Evidence, ...] = ()
+    listings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
@@ -61,7 +63,8 @@ def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
         chains = parse_rules(listings)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise CouldNotLook(f"the rules of {server.name} can't be read: {error}") from error
-    return Loaded(Ruleset(chains), tuple(Evidence(tool, text) for tool, text in listings.items() if tool != "nft"))
+    evidence = tuple(Evidence(tool, text) for tool, text in listings.items() if tool != "nft")
+    return Loaded(Ruleset(chains), evidence, listings)
 
 
 def parse_rules(listings: dict[str, str]) -> dict[str, Chain]:

@@ -1,6 +1,8 @@
 """The catalogue of faults: one module an area, named here."""
 
-from tests.lab.catalogue import backups, databases, firewall, servers, sites
+from tests.lab.catalogue import backups, databases, firewall, servers, sites, walled
 from tests.lab.faults import AreaFaults
 
-AREAS: tuple[AreaFaults, ...] = (servers.FAULTS, firewall.FAULTS, backups.FAULTS, databases.FAULTS, sites.FAULTS)
+AREAS: tuple[AreaFaults, ...] = (
+    servers.FAULTS, firewall.FAULTS, *walled.FAULTS, backups.FAULTS, databases.FAULTS, sites.FAULTS,
+)  # fmt: skip

@@ -53,7 +53,11 @@ FAULTS = AreaFaults(
             ("firewall.persistent",),
             "sed -i s/ENABLED=yes/ENABLED=no/ /etc/ufw/ufw.conf",
         ),
-        Fault("rule-typed-into-the-kernel", ("firewall.allow",), "iptables -I INPUT -p tcp --dport 7777 -j ACCEPT"),
+        Fault(
+            "rule-typed-into-the-kernel",
+            ("firewall.persistent", "firewall.allow"),
+            "iptables -I INPUT -p tcp --dport 7777 -j ACCEPT",
+        ),
         Fault(
             "undeclared-service-is-public",
             ("firewall.allow", "firewall.nothing_else"),
@@ -74,7 +78,7 @@ FAULTS = AreaFaults(
         Fault("ipv6-left-open", ("firewall.enabled", "firewall.incoming", "firewall.allow"), open_ipv6),
         Fault(
             "port-led-past-the-firewall",
-            ("firewall.allow", "firewall.nothing_else"),
+            ("firewall.persistent", "firewall.allow", "firewall.nothing_else"),
             "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 80",
         ),
     ),
