@@ -263,3 +263,26 @@ def test_a_kernel_without_landlock_has_no_rules(tmp_path: Path, monkeypatch: pyt
     assert warden.rules_for is confined.rules_for
     monkeypatch.setattr(confined, "_CREATE_RULESET", 10**6)  # as a kernel answers that does not know the call
     assert confined.rules_for(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("shop.sql", ["pg_dump"]), ("shop.dump", ["pg_dump", "--format=custom"]), ("all.sql", ["pg_dumpall"])],
+)
+def test_a_dump_of_a_database_with_tablespaces_is_restored_without_them(
+    made: Made, tmp_path: Path, name: str, words: list[str]
+) -> None:
+    before = state_of(made.live)
+    do(PROGRAMS / words[0], *words[1:], f"--dbname={made.server.by_socket}", f"--file={tmp_path / name}")
+    drill = {"into": "scratch", "expect": HELD}
+    spec = Backup.model_validate({"on": "app-1", "path": str(tmp_path / name), "restore_drill": drill})
+    spec._named("shop")
+    assert spec.restore_drill
+    if name == "all.sql":  # it makes its tablespaces where the server had them
+        with pytest.raises(CouldNotLook, match="makes the tablespace fast where") as caught:
+            drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+        assert "--no-tablespaces" in caught.value.mend
+    else:
+        seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+        assert {question: seen.answer(question) for question in HELD} == HELD, seen.reason
+    assert state_of(made.live) == before

@@ -57,7 +57,10 @@ _ERROR = re.compile(
 )
 
 # The lines of a dump that say what it needs. A row of data that looks like one adds a role too many, no more.
-_TELLING = "^(-- Dumped |ALTER |DROP |GRANT |REVOKE |CREATE (ROLE|SCHEMA|POLICY) |;  *Dumped )"
+_TELLING = (
+    "^(-- Dumped |ALTER |DROP |GRANT |REVOKE |CREATE (ROLE|SCHEMA|POLICY|TABLESPACE) |SET default_tablespace = "
+    "|;  *Dumped )"
+)
 _ROLE = r'("(?:[^"\n]|"")+"|[\w$]+)'
 _OWNER = re.compile(
     rf"^(?:ALTER .* OWNER TO|ALTER DEFAULT PRIVILEGES FOR ROLE|CREATE SCHEMA .* AUTHORIZATION) {_ROLE}", re.M
@@ -65,6 +68,8 @@ _OWNER = re.compile(
 _GRANTEE = re.compile(
     rf"^(?:ALTER DEFAULT PRIVILEGES .*|GRANT .*|CREATE POLICY .*|REVOKE .*) (?:TO|FROM) {_ROLE}", re.M
 )
+_TABLESPACE = re.compile(rf"^SET default_tablespace = {_ROLE};", re.M)
+_MAKES_TABLESPACE = re.compile(rf"^CREATE TABLESPACE {_ROLE} OWNER {_ROLE} LOCATION '.*';$", re.M)
 _MAKES_ROLE = re.compile(rf"^CREATE ROLE {_ROLE}", re.M)
 _MAKES_PUBLIC = re.compile(r"^CREATE SCHEMA public(?: AUTHORIZATION \S+)?;", re.M)
 _DROPS_FIRST = re.compile(
@@ -85,6 +90,7 @@ _LACKS = (
     ),
     (r'access method "([^"]+)" does not exist', "install the extension that brings {0} on this machine"),
     (r'tablespace "([^"]+)" does not exist', "dump with --no-tablespaces; this machine has no {0}"),
+    (r'parameter "default_tablespace": "([^"]+)"', "dump with --no-tablespaces; this machine has no {0}"),
 )
 
 # The tables of users, by their quoted names; partitions count with the table that they are parts of.
@@ -152,6 +158,11 @@ def restore_postgres(scratch: Scratch, dump: Path, *, is_sql: bool, questions: Q
         raise NotRestorable(fault)
     script = dump if is_sql else _script_of(scratch, dump)
     marks = _marks_of(scratch, script)
+    if marks.makes_tablespace:
+        raise CouldNotLook(
+            f"the dump makes the tablespace {marks.makes_tablespace} where its server had it, outside of the drill",
+            mend="dump with --no-tablespaces, or drill a base backup",
+        )
     major, programs = programs_for(max(marks.majors, default=1))
     server = ScratchServer(scratch, programs)
     with scratch.step(f"start PostgreSQL {major}"):
@@ -159,8 +170,10 @@ def restore_postgres(scratch: Scratch, dump: Path, *, is_sql: bool, questions: Q
         for role in marks.roles:
             server.do(f"create role {role} superuser")
         server.do(f"create database {_DATABASE} template template0")
+        for tablespace in marks.tablespaces if is_sql else ():
+            server.do("set allow_in_place_tablespaces = on", f"create tablespace {tablespace} location ''")
         if marks.makes_public:
-            server.do("drop schema public", _DATABASE)
+            server.do("drop schema public", database=_DATABASE)
     with scratch.step("restore"):
         try:
             server.load(dump, is_sql=is_sql)
@@ -197,10 +210,12 @@ def _script_of(scratch: Scratch, dump: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """What a dump needs to find where it is restored: at least which major, and which roles."""
+    """What a dump needs to find where it is restored: at least which major, which roles and which tablespaces."""
 
     majors: tuple[int, ...]
     roles: tuple[str, ...]
+    tablespaces: tuple[str, ...]
+    makes_tablespace: str | None
     makes_public: bool
     drops_first: bool
 
@@ -215,6 +230,8 @@ def _marks_of(scratch: Scratch, script: Path) -> _Marks:
     return _Marks(
         tuple(int(found[1]) for found in _WRITTEN_BY.finditer(text)),
         tuple(sorted(role for role in named if role.upper() not in _NO_ROLE)),
+        tuple(sorted({found[1] for found in _TABLESPACE.finditer(text)} - {"pg_default"})),
+        made[1] if (made := _MAKES_TABLESPACE.search(text)) else None,
         bool(_MAKES_PUBLIC.search(text)),
         bool(_DROPS_FIRST.search(text)),
     )
@@ -256,14 +273,16 @@ class ScratchServer:
 
     def load(self, dump: Path, *, is_sql: bool) -> None:
         as_sql = [*self._psql(_DATABASE), "--quiet", "--output=/dev/null", f"--file={dump}"]
-        as_archive = [self.programs / "pg_restore", "--exit-on-error", *self._where(_DATABASE), dump]
+        given = ["--exit-on-error", "--no-tablespaces", *self._where(_DATABASE)]
+        as_archive = [self.programs / "pg_restore", *given, dump]
         command = as_sql if is_sql else as_archive
         ended = self.scratch.run(command)
         if ended.exit:
             raise _not_restorable(ended.said)
 
-    def do(self, statement: str, database: str = "postgres") -> None:
-        ended = self.scratch.run([*self._psql(database), "--quiet", f"--command={statement}"])
+    def do(self, *statements: str, database: str = "postgres") -> None:
+        commands = [f"--command={each}" for each in statements]
+        ended = self.scratch.run([*self._psql(database), "--quiet", *commands])
         if ended.exit:
             raise CouldNotLook(f"the scratch PostgreSQL can't be prepared: {_first_line(ended.said)}")
 
