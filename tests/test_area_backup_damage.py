@@ -26,7 +26,7 @@ from readygate.areas.backups.backup import (
     parse_artifacts,
 )
 from readygate.areas.backups.dump_lines import read_dump_lines
-from readygate.areas.backups.offsite import parse_copies
+from readygate.areas.backups.offsite import copies_in, parse_listing
 from readygate.areas.backups.shelf import DISKS
 from readygate.areas.backups.soundness import Look
 from readygate.areas.backups.wal_archive import fault_of_archive
@@ -486,9 +486,9 @@ def test_a_copy_is_no_younger_than_its_name_and_one_of_nothing_is_none() -> None
         "ModTime": "2026-11-21T01:00:00Z",
     }
     listing = json.dumps([{**entry, "Size": 9000}, {**entry, "Size": 20, "Path": "empty.sql.gz"}])
-    (copy,) = parse_copies(listing, "shop_*.sql.gz", "shop_%Y%m%d")
+    (copy,) = copies_in(parse_listing(listing, "shop_%Y%m%d"), "shop_*.sql.gz")
     assert copy.made_at == datetime.fromisoformat("2026-11-01T00:00:00+00:00").timestamp()
-    (undated,) = parse_copies(listing, "shop_*.sql.gz")
+    (undated,) = copies_in(parse_listing(listing), "shop_*.sql.gz")
     assert undated.made_at == datetime.fromisoformat("2026-11-21T01:00:00+00:00").timestamp()
 
 

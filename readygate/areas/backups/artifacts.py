@@ -112,9 +112,20 @@ class Artifact:
         return kind_of(self.path)
 
     @property
+    def is_folder(self) -> bool:
+        """Whether the file stands for the folder around it."""
+        return self.kind.content in _FOLDERS.values()
+
+    @property
     def whole(self) -> str:
         """The path of all that it is: of a file that stands for the folder around it, that folder."""
-        return str(PurePosixPath(self.path).parent) if self.kind.content in _FOLDERS.values() else self.path
+        return str(PurePosixPath(self.path).parent) if self.is_folder else self.path
+
+    @property
+    def as_named(self) -> str:
+        """By what it is known in another place."""
+        path = PurePosixPath(self.path)
+        return f"{path.parent.name}/{path.name}" if self.is_folder else path.name
 
 
 def kind_of(name: str) -> Kind:

@@ -15,7 +15,8 @@ from readygate.announcing import announce
 from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import fetch, fetch_folder
-from readygate.areas.backups.offsite import fetch_copy, newest_copy, observe_copies
+from readygate.areas.backups.offsite import observe_copies
+from readygate.areas.backups.offsite_fetching import fetch_copy, newest_copy
 from readygate.drills import records, there
 from readygate.drills.copied import opened
 from readygate.drills.live import count_live_rows

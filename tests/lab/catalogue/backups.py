@@ -70,7 +70,7 @@ FAULTS = AreaFaults(
         ),
         Fault(
             "pg_dump-failed-behind-a-pipe",
-            ("backup.size", "backup.sound", "retention.daily", "retention.oldest", *DRILL),
+            ("backup.rpo", "backup.size", "backup.sound", "retention.daily", "retention.oldest", *DRILL),
             HIDDEN_FAILURE,
         ),
         Fault(
