@@ -71,6 +71,10 @@ class Spec(Setting):
         named = getattr(self, "on", None)
         return () if named is None else (("on", named),)
 
+    def given(self) -> Iterator[tuple[str, Any]]:
+        """Its fields, in their order, without those that are left out; a server has some fifty."""
+        return ((field, value) for field, value in self.__dict__.items() if value is not None)
+
     def refuse_name(self, name: str) -> None:
         """Raise Mistake where this key can't name the thing; an area says so where not any key can."""
 
@@ -80,7 +84,7 @@ class Spec(Setting):
     @property
     def is_bare(self) -> bool:
         """Whether nothing in it has to be verified."""
-        return not any(_is_declared(getattr(self, field)) for field in type(self).model_fields)
+        return not any(_is_declared(value) for _, value in self.given())
 
     def nothing_declared(self) -> Mistake:
         names = [field for field, info in type(self).model_fields.items() if _expects(info.annotation)]
@@ -144,8 +148,7 @@ def _leaves(spec: Spec, name: str, path: Path, trail: tuple[Spec, ...], target: 
         on = target if key is None else (*target, key)
         return Leaf(f"{spec.area}.{field}", ":".join(on), where, Position(""), expected, trail, key, owner, severity)
 
-    for field in type(spec).model_fields:
-        value = getattr(spec, field)
+    for field, value in spec.given():
         if isinstance(value, Expectation):
             yield leaf(field, value, None)
         elif isinstance(value, Spec):
@@ -164,8 +167,7 @@ def misnamed(spec: Spec, name: str, path: Path) -> Iterator[tuple[Path, Mistake]
         spec.refuse_name(name)
     except Mistake as mistake:
         yield path, mistake
-    for field in type(spec).model_fields:
-        value = getattr(spec, field)
+    for field, value in spec.given():
         if isinstance(value, Spec):
             yield from misnamed(value, name, (*path, field))
         elif isinstance(value, dict):
@@ -177,8 +179,7 @@ def misnamed(spec: Spec, name: str, path: Path) -> Iterator[tuple[Path, Mistake]
 def below(spec: Spec, path: Path) -> Iterator[tuple[Path, Spec]]:
     """A declaration and all that stand in it, each with its path."""
     yield path, spec
-    for field in type(spec).model_fields:
-        value = getattr(spec, field)
+    for field, value in spec.given():
         if isinstance(value, Spec):
             yield from below(value, (*path, field))
         elif isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import dedent
+from time import process_time
 from typing import Any
 
 from readygate.errors import Position
@@ -134,3 +135,14 @@ def test_includes_add_entries_each_placed_in_its_own_file(tmp_path: Path) -> Non
     assert source.positions(result.tree).of(("servers", "app-2")) == Position(str(tmp_path / "host-2.yml"), 2, 11)
     assert [Path(file.path).stem for file in result.files] == ["inventory", "host-1", "common", "host-2"]
     assert result.files[2].text == "project: shop\n"
+
+
+def test_entries_take_no_longer_each_where_there_are_many(tmp_path: Path) -> None:
+    def seconds(count: int) -> float:
+        entries = "".join(f"  app-{number}: {{connect: local://}}\n" for number in range(count))
+        (tmp_path / "inventory.yml").write_text(f"project: p\nservers:\n{entries}")
+        begun = process_time()
+        compose(tmp_path / "inventory.yml", None)
+        return process_time() - begun
+
+    assert min(seconds(32000) for _ in range(2)) < 20 * max(seconds(4000) for _ in range(2))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -67,6 +69,16 @@ def load(
     `meanwhile` is given what is written before that is checked, to begin with what takes its time.
     Raises InventoryError with every problem found.
     """
+    with _uncollected():
+        return _load(path, environment, environ, meanwhile)
+
+
+def _load(
+    path: FilePath,
+    environment: str | None,
+    environ: Mapping[str, str],
+    meanwhile: Callable[[Mapping[str, Any]], None] | None,
+) -> Inventory:
     composed = compose(path, environment)
     variables = provide(_asked_ports(source.to_data(composed.tree)), environ)
     pointed = tuple(environ.get(TARGET, "").split())
@@ -78,6 +90,18 @@ def load(
 
     inventory = checked(tree, composed.files, path, environment or "", environ)
     return replace(inventory, environments=composed.environments, variables=variables, pointed=pointed)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of circles: a tree has none, and is walked in vain for most of the time that it takes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def server_of(leaf: Leaf) -> str | None:

@@ -183,7 +183,7 @@ class _Inheritance:
             self._problems.append(Problem(places.of(path), dotted(path), "nothing is in this group", mend))
 
     def applied(self, removals: _Removals) -> Mapping:
-        entries = dict(self._tree.entries)
+        wholes: dict[str, dict[str, Mapping]] = {}
         for path, entry in _entries(self._tree):
             section, name = path
             layers = [self._defaults[section]] if section in self._defaults else []
@@ -198,9 +198,10 @@ class _Inheritance:
             for layer in layers:
                 inherited = _merged(inherited, layer)
             whole = _merged(removals.applied(inherited, path), _leave_out(entry, ("groups",)))
-            entries[section] = _with(entries[section], name, whole)
+            wholes.setdefault(section, {})[name] = whole
         self._refuse_unmergeable()
-        return Mapping(self._tree.position, entries)
+        replaced = {section: _with(self._tree.entries[section], nodes) for section, nodes in wholes.items()}
+        return Mapping(self._tree.position, {**self._tree.entries, **replaced})
 
     def _refuse_unmergeable(self) -> None:
         """A default that can't go under an entry would be lost without a word."""
@@ -231,12 +232,12 @@ def _leave_out(tree: Mapping, keys: tuple[str, ...]) -> Mapping:
     return Mapping(tree.position, {key: entry for key, entry in tree.entries.items() if key not in keys})
 
 
-def _with(section: Entry, name: str, node: Mapping) -> Entry:
-    """The section with one entry replaced."""
+def _with(section: Entry, nodes: dict[str, Mapping]) -> Entry:
+    """The section with these entries replaced."""
     if not isinstance(section.node, Mapping):
         return section
-    entries = {**section.node.entries, name: Entry(section.node.entries[name].key_position, node)}
-    return Entry(section.key_position, Mapping(section.node.position, entries))
+    replaced = {name: Entry(section.node.entries[name].key_position, node) for name, node in nodes.items()}
+    return Entry(section.key_position, Mapping(section.node.position, {**section.node.entries, **replaced}))
 
 
 def _entries(tree: Mapping) -> Iterator[tuple[tuple[str, str], Mapping]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args, get_origin
@@ -20,19 +20,20 @@ def problems_in(error: ValidationError, places: Places, document: type[BaseModel
     """Pydantic's findings about a document of this kind in the user's words, each at its line."""
     found = [(tuple(part for part in each["loc"] if part != "[key]"), each) for each in error.errors()]
     misspelt = {(*path[:-1], _meant(path, document)) for path, each in found if each["type"] == "extra_forbidden"}
-    told: set[Path] = set()
+    nameless = _nameless(found, document)
     for path, each in found:
         if each["type"] == "missing" and path in misspelt:
             continue  # it is there, under the key that is told of
-        if nameless := _nameless(path, found, document):
-            where, noun = nameless
-            if where[:-1] not in told:
-                mend = f"write its name before '{where[-1]}', and indent under that what holds of it"
-                yield Problem(places.of(where), dotted(where), f"the {noun} that this is of has no name", mend)
-            told.add(where[:-1])
-            continue
+        above = next((path[:end] for end in range(len(path)) if path[:end] in nameless), None)
+        if above is not None and path[len(above)] in nameless[above].model_fields:
+            continue  # it follows from the name that is missing
         wrong, mend = _in_words(each, path, document, places)
         yield Problem(_place(each, path, places), dotted(path), wrong, mend)
+    for above, model in nameless.items():
+        first = next(path for path, _ in found if path[:-1] == above and path[-1] in model.model_fields)
+        wrong = f"the {model.noun.replace('_', ' ')} that this is of has no name"
+        mend = f"write its name before '{first[-1]}', and indent under that what holds of it"
+        yield Problem(places.of(first), dotted(first), wrong, mend)
 
 
 def _place(error: Any, path: Path, places: Places) -> Position:
@@ -42,19 +43,20 @@ def _place(error: Any, path: Path, places: Places) -> Position:
     return places.of_value(path) if is_single and not is_a_key else places.of(path)
 
 
-def _nameless(path: Path, found: list[tuple[Path, Any]], document: type[BaseModel]) -> tuple[Path, str] | None:
-    """A key such as `connect` right under `servers`, where a name belongs, and what it is a key of.
-
-    What else is wrong there with such keys follows from it.
-    """
-    for where, error in found:
-        model = model_at(where, document)
-        is_single = error["type"] in ("dict_type", "model_type") and isinstance(error["input"], str | int | float)
-        if is_single and model and issubclass(model, Spec) and not model_at(where[:-1], document):
-            above, keys = len(where) - 1, model.model_fields
-            if where[-1] in keys and path[:above] == where[:-1] and path[above : above + 1] and path[above] in keys:
-                return where, model.noun.replace("_", " ")
-    return None
+def _nameless(found: Iterable[tuple[Path, Any]], document: type[BaseModel]) -> dict[Path, type[Spec]]:
+    """Where a key such as `connect` stands right under `servers`, where a name belongs, and what it is a key of."""
+    nameless: dict[Path, type[Spec]] = {}
+    for path, error in found:
+        if error["type"] in ("dict_type", "model_type") and isinstance(error["input"], str | int | float):
+            model = model_at(path, document)
+            if (
+                model
+                and issubclass(model, Spec)
+                and path[-1] in model.model_fields
+                and not model_at(path[:-1], document)
+            ):
+                nameless[path[:-1]] = model
+    return nameless
 
 
 def _in_words(error: Any, path: Path, document: type[BaseModel], places: Places) -> tuple[str, str]:
