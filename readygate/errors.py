@@ -87,3 +87,7 @@ class CouldNotLook(ReadygateError):
         self.reason = reason
         self.cause = cause or reason
         self.mend = mend
+
+
+class NobodyListens(CouldNotLook):
+    """The connection was refused: the machine is there, and nothing on it listens where one asked."""

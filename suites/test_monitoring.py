@@ -68,12 +68,13 @@ def test_samples_are_kept_for_as_long_as_declared(prometheus, prometheus_state):
 
 
 @pytest.mark.check("prometheus.alertmanagers", severity="blocker")
-def test_prometheus_knows_where_to_send_alerts(prometheus, prometheus_state):
-    """An alert that is sent to nobody fires in silence.
+def test_alerts_of_prometheus_get_through(prometheus, alerting):
+    """An alert that is sent to nobody, or to one that is dead, fires in silence.
 
-    Mend: name the Alertmanager under `alerting` in prometheus.yml, and reload.
+    Mend: name the Alertmanager under `alerting` in prometheus.yml and reload; see that it runs, and what
+    prometheus_notifications_errors_total counts.
     """
-    assert prometheus_state.alertmanagers in prometheus.alertmanagers
+    assert alerting.reached in prometheus.alertmanagers, alerting.reason
 
 
 @pytest.mark.check("prometheus.series")

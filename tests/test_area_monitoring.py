@@ -25,6 +25,7 @@ from readygate.areas.monitoring.prometheus import retention_of
 from readygate.areas.monitoring.promql import conditions_of
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
+from readygate.fleet import EVIDENCE
 from readygate.spec import leaves
 from tests.database_servers import free_port, hosts_of, needed
 from tests.holding import LOCAL, suite_functions
@@ -132,8 +133,8 @@ def shop() -> Iterator[Web]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(shop: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    config = CONFIG.replace("SHOP", str(shop.port)).replace("ALERTS", str(free_port()))
+def prometheus(shop: Web, alertmanager: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    config = CONFIG.replace("SHOP", str(shop.port)).replace("ALERTS", alertmanager.rpartition(":")[2])
     options = ["--storage.tsdb.retention.time=30d"]
     rules = RULES.replace("SHOP", str(shop.port))
     with new_prometheus(tmp_path_factory.mktemp("prometheus"), config, rules, *options) as server:
@@ -300,6 +301,88 @@ def test_targets_that_are_down_and_a_broken_configuration_are_seen(tmp_path: Pat
         server.config.write_text("scrape_configs: nonsense")
         server.reload()
         assert failing(prometheus={"url": server.url, "config_loaded": True}) == {"config_loaded"}
+
+
+FIRING = "groups: [{name: watch, rules: [{alert: Watchdog, expr: vector(1)}]}]"
+SELF = "scrape_configs: [{job_name: prometheus, static_configs: [{targets: [SELF]}]}]"
+
+
+def sending_to(*targets: str, scrape: str = "") -> str:
+    return f"""\
+global: {{scrape_interval: 200ms, evaluation_interval: 200ms}}
+rule_files: [rules.yml]
+alerting: {{alertmanagers: [{{static_configs: [{{targets: {json.dumps(targets)}}}]}}]}}
+{scrape}
+"""
+
+
+@pytest.mark.parametrize("on", [None, "mon-1"], ids=["from here", "from a server"])
+@pytest.mark.parametrize("rules", [FIRING, "groups: []"], ids=["an alert fires", "all is quiet"])
+def test_alerts_do_not_get_through_to_an_alertmanager_that_is_dead(
+    tmp_path: Path, rules: str, on: str | None
+) -> None:
+    with new_prometheus(tmp_path / "lone", sending_to(f"127.0.0.1:{free_port()}"), rules) as server:
+        until(lambda: active_alertmanagers(server))
+        seen = reasons(on, prometheus={"url": server.url, "alertmanagers": 1})
+        assert "refuses the connection" in seen["prometheus.alertmanagers"]
+        assert "/dev/tcp" not in seen["prometheus.alertmanagers"]
+
+
+def test_alerts_that_could_not_be_delivered_are_seen_where_prometheus_measures_itself(tmp_path: Path) -> None:
+    with web({"/-/ready": "the page of somebody else"}) as other:
+        config = sending_to(f"127.0.0.1:{other.port}", scrape=SELF)
+        with new_prometheus(tmp_path / "lone", config, FIRING, "--rules.alert.resend-delay=1s") as server:
+            until(lambda: server.ask("increase(prometheus_notifications_errors_total[5m]) > 0"))
+            seen = reasons(prometheus={"url": server.url, "alertmanagers": 1})
+            assert "failed to deliver" in seen["prometheus.alertmanagers"]
+
+
+def test_an_alertmanager_counts_by_its_own_answer_where_nothing_is_sent(tmp_path: Path, alertmanager: str) -> None:
+    with new_prometheus(tmp_path / "lone", sending_to(alertmanager.removeprefix("http://")), "groups: []") as server:
+        until(lambda: active_alertmanagers(server))
+        assert failing(prometheus={"url": server.url, "alertmanagers": 1}) == set()
+        assert failing(prometheus={"url": server.url, "alertmanagers": 2}) == {"alertmanagers"}
+
+
+def test_whether_alerts_get_through_to_where_one_can_not_look_is_not_known(tmp_path: Path) -> None:
+    with new_prometheus(tmp_path / "lone", sending_to("alertmanager.invalid:9093"), FIRING) as server:
+        until(lambda: active_alertmanagers(server))
+        error = why_blind(prometheus={"url": server.url, "alertmanagers": 1})
+        assert "alertmanager.invalid does not resolve" in error.reason
+
+
+def active_alertmanagers(server: Prometheus) -> list[Any]:
+    with urllib.request.urlopen(f"{server.url}/api/v1/alertmanagers", timeout=5) as answer:
+        return json.load(answer)["data"]["activeAlertmanagers"]
+
+
+def test_a_part_of_an_answer_is_no_answer(tmp_path: Path) -> None:
+    remote = f'remote_read: [{{url: "http://127.0.0.1:{free_port()}/read", read_recent: true}}]'
+    rules = FIRING.replace("vector(1)", "up > 5")
+    with new_prometheus(tmp_path / "lone", sending_to("127.0.0.1:1", scrape=f"{SELF}\n{remote}"), rules) as server:
+        until(lambda: "Watchdog" in str(rules_of(server)))
+        for wanted in (
+            {"series": {"up": 1}},
+            {"queries": {"vector(1) or up": 1}},
+            {"rules": {"Watchdog": {"can_fire": True}}},
+        ):
+            error = why_blind(prometheus={"url": server.url, **wanted})
+            assert "warning" in error.reason
+            assert "remote" in error.reason
+
+
+def test_what_prometheus_remarks_upon_is_kept_as_evidence() -> None:
+    """Prometheus 3 does so; nobody packages it here, so what stands in for it answers as it does."""
+    said = 'PromQL info: metric might not be a counter, name does not end in _total: "shop_errors"'
+    answer = {"status": "success", "data": {"resultType": "vector", "result": []}, "infos": [said]}
+    heard: list[Any] = []
+    hearing = EVIDENCE.set(lambda *command: heard.append(command))
+    try:
+        with web({"/api/v1/query": answer}) as server:
+            reasons(prometheus={"url": server.url, "series": {"shop_errors": 1}})
+    finally:
+        EVIDENCE.reset(hearing)
+    assert said in str(heard)
 
 
 @pytest.mark.parametrize("part", ["prometheus", "alertmanager", "loki"])

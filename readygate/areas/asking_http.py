@@ -16,17 +16,18 @@ from pydantic import AfterValidator, SecretStr
 from readygate.areas.asking import run
 from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.origin import PORTS, Origin, parse_site_url
-from readygate.errors import CouldNotLook, Mistake
+from readygate.errors import CouldNotLook, Mistake, NobodyListens
 
 Hosts = Callable[[str], Any]
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 5_000_000
+_NOT_CONNECTED = 7
 
 # bash speaks TCP by itself, so nothing has to be installed there. HTTP/1.0, as its answers come in one piece.
 _FROM_THERE = """
 export LC_ALL=C
 exec bash -c '
-exec 3<>"/dev/tcp/$0/$1" || exit 7
+exec 3<>"/dev/tcp/$0/$1" || exit {not_connected}
 printf "%s" "$2" | base64 -d >&3
 head -c {most} <&3' {host} {port} {request}
 """
@@ -142,21 +143,34 @@ class Api:
         body = request.body or b""
         words += [f"Content-Length: {len(body)}"] if body else []
         sent = base64.b64encode("\r\n".join([*words, "", ""]).encode() + body).decode()
-        script = _FROM_THERE.format(most=_MOST_BYTES, host=quote(origin.host), port=origin.port, request=quote(sent))
+        script = _FROM_THERE.format(
+            most=_MOST_BYTES,
+            not_connected=_NOT_CONNECTED,
+            host=quote(origin.host),
+            port=origin.port,
+            request=quote(sent),
+        )
         answer = run(self.host, self.server or "", script, within=_TIMEOUT_S)
         head, found, content = answer.output.partition(b"\r\n\r\n")
         status = head.split(b" ", 2)[1:2]
         if not (found and status and status[0].isdigit()):
-            said = answer.errors.splitlines()[-1] if answer.errors else "it does not speak HTTP"
-            raise CouldNotLook(
-                f"{self.url} does not answer on {self.server}: {said}",
-                cause=f"unreachable:{self.server}:{self.url}",
-                mend="see that it runs there",
-            )
+            raise self._unreachable(answer.exit, answer.errors)
         length = BytesHeaderParser().parsebytes(head.partition(b"\r\n")[2]).get("Content-Length")
         if (length is not None and int(length) != len(content)) or len(answer.output) >= _MOST_BYTES:
             raise CouldNotLook(f"{self.url} was cut off in the middle on {self.server}")
         return Answer(f"{self.url}{target.partition('?')[0]}", int(status[0]), content)
+
+    def _unreachable(self, code: int, errors: str) -> CouldNotLook:
+        """In words of ours: bash speaks of its own /dev/tcp."""
+        said = errors.rpartition(": ")[2].lower() if code == _NOT_CONNECTED else "what answers does not speak HTTP"
+        refused = said == "connection refused"
+        kind = NobodyListens if refused else CouldNotLook
+        return kind(
+            f"{self.url} {'refuses the connection' if refused else 'does not answer'} on {self.server}"
+            f"{'' if refused else f': {said}'}",
+            cause=f"unreachable:{self.server}:{self.url}",
+            mend="see that it runs there",
+        )
 
 
 def api(

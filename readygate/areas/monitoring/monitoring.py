@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from readygate.areas.asking_http import refuse_from_there
+from readygate.areas.monitoring import alerting
 from readygate.areas.monitoring import alertmanager as alertmanagers
 from readygate.areas.monitoring import grafana as grafanas
 from readygate.areas.monitoring import prometheus as prometheuses
@@ -42,4 +43,9 @@ class Monitoring(Spec):
 
 SECTIONS: Mapping[str, type[Spec]] = {"monitoring": Monitoring}
 
-FACTS: Mapping[str, Callable[..., Any]] = {**prometheuses.FACTS, **alertmanagers.FACTS, **grafanas.FACTS}
+FACTS: Mapping[str, Callable[..., Any]] = {
+    **prometheuses.FACTS,
+    **alerting.FACTS,
+    **alertmanagers.FACTS,
+    **grafanas.FACTS,
+}

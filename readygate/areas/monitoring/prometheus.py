@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from readygate.areas.asking_http import Api, ApiUrl, Hosts, api
 from readygate.areas.monitoring.possible import possible
 from readygate.areas.monitoring.promql import conditions_of
+from readygate.areas.monitoring.questions import data, samples
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
     AtLeastCount,
@@ -79,7 +80,7 @@ class Prometheus(Spec):
     down: AtMostCount | None = Field(None, description="How many targets are down or not asked yet, in all jobs.")
     scrape_interval: AtMostDuration | None = Field(None, description="How often the slowest target is asked.")
     retention: AtLeastDuration | None = Field(None, description="How long it keeps samples, by time.")
-    alertmanagers: AtLeastCount | None = Field(None, description="How many Alertmanagers it sends alerts to.")
+    alertmanagers: AtLeastCount | None = Field(None, description="How many Alertmanagers its alerts get through to.")
     series: dict[Expression, AtLeastCount] | None = Field(
         None, description="By selector, such as http_requests_total: how many series there are."
     )
@@ -95,7 +96,6 @@ class PrometheusState:
     config_loaded: bool
     retention_s: float | None
     targets: Sequence[Mapping[str, Any]]
-    alertmanagers: int
     evidence: tuple[Evidence, ...] = ()
 
     def up(self, job: str) -> int:
@@ -175,24 +175,22 @@ def observe_prometheus_ready(prometheus_api: Api) -> bool:
 
 
 def observe_prometheus(prometheus_api: Api) -> PrometheusState:
-    """Five questions about itself. CouldNotLook: it does not answer them."""
-    runtime = _data(prometheus_api, "/api/v1/status/runtimeinfo")
-    targets = _data(prometheus_api, "/api/v1/targets", state="active")["activeTargets"]
-    senders = _data(prometheus_api, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    """Three questions about itself. CouldNotLook: it does not answer them."""
+    runtime = data(prometheus_api, "/api/v1/status/runtimeinfo")
+    targets = data(prometheus_api, "/api/v1/targets", state="active")["activeTargets"]
     up = sum(each["health"] == "up" for each in targets)
     return PrometheusState(
-        version=_data(prometheus_api, "/api/v1/status/buildinfo").get("version"),
+        version=data(prometheus_api, "/api/v1/status/buildinfo").get("version"),
         config_loaded=bool(runtime["reloadConfigSuccess"]),
         retention_s=retention_of(runtime["storageRetention"]),
         targets=targets,
-        alertmanagers=len(senders),
         evidence=(Evidence(f"GET {prometheus_api.url}/api/v1/targets", f"{len(targets)} targets, {up} of them up"),),
     )
 
 
 def observe_alert(prometheus_api: Api, alert: Rule) -> ActualAlert:
     """The alert of this name, as it is loaded. CouldNotLook: several have the name."""
-    groups = _data(prometheus_api, "/api/v1/rules", type="alert")["groups"]
+    groups = data(prometheus_api, "/api/v1/rules", type="alert")["groups"]
     found = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
     if not found:
         names = sorted({rule["name"] for group in groups for rule in group["rules"]})
@@ -240,7 +238,7 @@ def _missing(prometheus: Api, expression: str) -> str:
 
 def _count(prometheus: Api, asked: str) -> int:
     try:
-        return len(_samples(prometheus, asked))
+        return len(samples(prometheus, asked))
     except CouldNotLook as error:
         mend = "try each side of its comparison by hand, and leave can_fire out"
         raise CouldNotLook(
@@ -265,35 +263,18 @@ def observe_runbook(actual_alert: ActualAlert) -> bool | None:
 
 def observe_series(prometheus_api: Api, key: str) -> int:
     """How many series a selector finds."""
-    return len(_samples(prometheus_api, key))
+    return len(samples(prometheus_api, key))
 
 
 def observe_number(prometheus_api: Api, key: str) -> float | None:
     """The one number that an expression gives; None without a sample. CouldNotLook: several, or no number."""
-    found = _samples(prometheus_api, key)
+    found = samples(prometheus_api, key)
     if len(found) > 1:
         raise CouldNotLook(f"'{key}' gives {len(found)} numbers", mend="put sum(), max() or min() around it")
     if found and not math.isfinite(found[0]):
         mend = "see whether there is any traffic; 0 divided by 0 is no ratio"
         raise CouldNotLook(f"'{key}' gives {found[0]}, which is no number", mend=mend)
     return found[0] if found else None
-
-
-def _samples(prometheus: Api, expression: str) -> list[float]:
-    answer = _data(prometheus, "/api/v1/query", query=expression)
-    if answer["resultType"] == "scalar":
-        return [float(answer["result"][1])]
-    if answer["resultType"] != "vector":
-        raise CouldNotLook(f"'{expression}' gives a {answer['resultType']}", mend="ask for what is there now")
-    return [float(each["value"][1]) if "value" in each else 0.0 for each in answer["result"]]
-
-
-def _data(prometheus: Api, path: str, **query: str) -> Any:
-    answer = prometheus.get(path, query)
-    if answer.status in (400, 422) and "query" in query:
-        said = answer.parsed().get("error")
-        raise CouldNotLook(f"Prometheus can't evaluate '{query['query']}': {said}", mend="correct the expression")
-    return answer.json()["data"]
 
 
 def retention_of(told: str) -> float | None:

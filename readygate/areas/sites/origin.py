@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from readygate.areas.tls.starttls import start_tls
 from readygate.areas.tls.trust import Fault
-from readygate.errors import CouldNotLook, Mistake
+from readygate.errors import CouldNotLook, Mistake, NobodyListens
 
 PORTS = {"https": 443, "http": 80}
 
@@ -97,6 +97,7 @@ class Origin:
     def unreachable(self, error: Exception) -> CouldNotLook:
         """The same cause for all that can't be seen of this site, whatever the wait broke off with."""
         at = self.at
+        kind = NobodyListens if isinstance(error, ConnectionRefusedError) else CouldNotLook
         match error:
             case socket.gaierror():
                 reason = f"the name {self.connect_to} does not resolve"
@@ -106,7 +107,7 @@ class Origin:
                 reason = f"{at} does not answer within {self.timeout_s:g}s"
             case _:
                 reason = f"{at} can't be reached: {error}"
-        return CouldNotLook(
+        return kind(
             reason,
             cause=f"unreachable:{self.site}",
             mend="see that the site is up, and that this machine may reach it",
