@@ -331,13 +331,22 @@ def test_autoscaler_aims_at_the_declared_use_of_memory(autoscaling, actual_autos
     assert actual_autoscaling.targets.get("memory") in autoscaling.memory
 
 
+@pytest.mark.check("autoscaling.scales")
+def test_autoscaler_can_scale(autoscaling, scaling):
+    """Without its metrics it stays at the replicas that it has, whatever the peak; and nothing alarms.
+
+    Mend: run `kubectl describe hpa`: install metrics-server, name the `apiVersion` of its target, or set requests.
+    """
+    assert scaling.works in autoscaling.scales, scaling.hindrance
+
+
 @pytest.mark.check("autoscaling.exhausted")
-def test_autoscaler_has_room_left(autoscaling, autoscaler_exhausted):
+def test_autoscaler_has_room_left(autoscaling, scaling):
     """At its most it can't answer the next peak.
 
     Mend: raise `maxReplicas`, or find what takes the processors.
     """
-    assert autoscaler_exhausted in autoscaling.exhausted
+    assert scaling.exhausted in autoscaling.exhausted
 
 
 @pytest.mark.check("disruption.min_available")

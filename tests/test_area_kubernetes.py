@@ -56,7 +56,7 @@ workloads:
         probes:
           liveness: {path: /health, port: 8080, delay: 30s, period: 10s, timeout: 5s, failures: 3}
           readiness: {path: /ready, port: 8080, delay: 5s, period: 5s, timeout: 3s, failures: 2}
-    autoscaling: {min: 3, max: 10, cpu: 70%, memory: 80%, exhausted: false}
+    autoscaling: {min: 3, max: 10, cpu: 70%, memory: 80%, scales: true, exhausted: false}
     disruption: {min_available: 2, allowed: 1}
   queue: {kind: StatefulSet, rolled_out: true, disruption: {max_unavailable: 50%}}
   agent: {kind: DaemonSet, replicas: 4, ready: 4, rolled_out: true}
@@ -126,7 +126,10 @@ spec:
   metrics:
     - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}
     - {type: Resource, resource: {name: memory, target: {type: Utilization, averageUtilization: 80}}}
-status: {desiredReplicas: 3, currentReplicas: 3}
+status:
+  desiredReplicas: 3
+  currentReplicas: 3
+  conditions: [{type: AbleToScale, status: "True"}, {type: ScalingActive, status: "True"}]
 ---
 kind: PodDisruptionBudget
 metadata: {name: api, namespace: shop}
@@ -212,6 +215,7 @@ FAULTS: list[tuple[str, str, Any, set[str]]] = [
     ("Pod", f"{STATUS}.state", {"terminated": {"reason": "OOMKilled"}}, {"workload.oom_killed"}),
     ("Pod", "metadata.labels.app", "other", {f"workload.{each}" for each in POD_CHECKS}),
     ("StatefulSet", "status.updatedReplicas", 0, {"workload.rolled_out"}),
+    ("StatefulSet", "status.readyReplicas", 0, {"workload.rolled_out"}),
     ("DaemonSet", "status.numberAvailable", 3, {"workload.rolled_out"}),
     ("DaemonSet", "status.numberReady", 3, {"workload.ready"}),
     ("HorizontalPodAutoscaler", "spec.minReplicas", 1, {"autoscaling.min"}),
@@ -223,7 +227,7 @@ FAULTS: list[tuple[str, str, Any, set[str]]] = [
         "HorizontalPodAutoscaler",
         "spec.scaleTargetRef.name",
         "web",
-        {f"autoscaling.{each}" for each in ("min", "max", "cpu", "memory", "exhausted")},
+        {f"autoscaling.{each}" for each in ("min", "max", "cpu", "memory", "scales", "exhausted")},
     ),
     ("PodDisruptionBudget", "spec.minAvailable", 3, {"disruption.min_available"}),
     ("PodDisruptionBudget", "status.disruptionsAllowed", 0, {"disruption.allowed"}),
@@ -273,7 +277,9 @@ class Cluster:
                         "kind": "Status", "apiVersion": "v1", "status": "Failure",
                         "reason": reason, "code": code, "message": message,
                     }  # fmt: skip
-                return 200, {"kind": f"{kind}List", "items": [each for each in self.objects if each["kind"] == kind]}
+                # As the API does, it says the kind of the list, and not of each in it.
+                listed = [dict(each) for each in self.objects if each["kind"] == kind]
+                return 200, {"kind": f"{kind}List", "items": [each for each in listed if each.pop("kind")]}
         return 404, {}
 
 
@@ -384,10 +390,60 @@ def test_what_the_cluster_refuses_to_tell_was_not_looked_at(
         failing({"workloads": {"debug": {"exists": False}}} | reached)
 
 
-def test_pods_that_are_selected_by_expressions_are_not_guessed_at(cluster: Cluster, reached: dict[str, Any]) -> None:
-    selector = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        ("AbleToScale", "False", "FailedGetScale"),
+        ("ScalingActive", "False", "FailedGetResourceMetric"),
+        ("-", "", ""),
+    ],
+)
+def test_an_autoscaler_that_can_not_scale_is_found(
+    kind: str, status: str, reason: str, cluster: Cluster, reached: dict[str, Any]
+) -> None:
+    able = {"type": "AbleToScale", "status": "True"}
+    conditions = [able] * (kind == "ScalingActive") + [{"type": kind, "status": status, "reason": reason}]
+    cluster.objects = changed(cluster.objects, "HorizontalPodAutoscaler", "status.conditions", conditions)
+    asked = {"workloads": {"api": {"autoscaling": {"scales": True}}}} | reached
+    assert failing(asked) == {"autoscaling.scales"}
+    asked["workloads"] = {"api": {"autoscaling": {"exhausted": False}}}
+    with pytest.raises(CouldNotLook, match=f"can't scale: {reason or 'nothing says'}"):
+        failing(asked)
+
+
+def expression(operator: str, *values: str, key: str = "app") -> dict[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        (expression("Exists"), True),
+        (expression("DoesNotExist"), False),
+        (expression("In", "api", "web"), True),
+        (expression("In", "web"), False),
+        (expression("NotIn", "web"), True),
+        (expression("NotIn", "api"), False),
+        (expression("NotIn", "api", key="none"), True),
+        (expression("In", "web") | {"matchLabels": {"app": "api"}}, False),
+        (expression("In", "api") | {"matchLabels": {"app": "web"}}, False),
+    ],
+)
+def test_pods_are_selected_by_expressions_too(
+    selector: dict[str, Any], selected: bool, cluster: Cluster, reached: dict[str, Any]
+) -> None:
+    """A pod of another workload must not be in the way: it crashes over and over."""
+    cluster.objects = [
+        each for each in cluster.objects if each["kind"] != "Pod" or each["metadata"]["labels"]["app"] == "api"
+    ]
     cluster.objects = changed(cluster.objects, "Deployment", "spec.selector", selector)
-    with pytest.raises(CouldNotLook, match="by expressions"):
+    failed = failing({"workloads": {"api": {"crash_loops": 0}}} | reached)
+    assert failed == (set() if selected else {"workload.crash_loops"})
+
+
+def test_a_selector_by_an_unknown_operator_is_not_guessed_at(cluster: Cluster, reached: dict[str, Any]) -> None:
+    cluster.objects = changed(cluster.objects, "Deployment", "spec.selector", expression("Resembles", "api"))
+    with pytest.raises(CouldNotLook, match="the operator Resembles"):
         failing({"workloads": {"api": {"crash_loops": 0}}} | reached)
 
 

@@ -17,6 +17,7 @@ from readygate.areas.kubernetes.objects import (
     Found,
     Object,
     Rollout,
+    Scaling,
     Source,
     count_ready,
     guards,
@@ -27,6 +28,7 @@ from readygate.areas.kubernetes.objects import (
     read_ingress,
     read_pod_container,
     read_rollout,
+    read_scaling,
     read_workload,
 )
 from readygate.areas.kubernetes.pods import WorkloadPods, read_pods
@@ -106,6 +108,7 @@ class Autoscaling(Spec):
     max: Count | None = Field(None, description="The most replicas.")
     cpu: Percent | None = Field(None, description="The use of processors, as a share of the request, to aim at.")
     memory: Percent | None = Field(None, description="The use of memory, as a share of the request, to aim at.")
+    scales: Flag | None = Field(None, description="Whether it finds its workload and gets its metrics, so can scale.")
     exhausted: Flag | None = Field(None, description="Whether it has as many replicas as it may, so can't add any.")
 
 
@@ -257,11 +260,10 @@ def observe_autoscaling(autoscaler_object: Found) -> ActualAutoscaling:
     return read_autoscaling(autoscaler_object.told)
 
 
-def observe_exhaustion(cluster: Source, autoscaler_object: Found) -> bool | None:
-    """Whether the autoscaler wants as many replicas as it may have; None where there is none."""
+def observe_scaling(cluster: Source, autoscaler_object: Found) -> Scaling:
+    """Whether the autoscaler can scale, and wants as many replicas as it may have."""
     told = autoscaler_object.told
-    status = cluster.status_of(told or {})
-    return None if told is None else status.get("desiredReplicas", 0) >= told["spec"]["maxReplicas"]
+    return read_scaling(told, cluster.status_of(told or {}))
 
 
 def observe_budgets(cluster: Source) -> tuple[Object, ...]:
@@ -331,7 +333,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "autoscalers": observe_autoscalers,
     "autoscaler_object": observe_autoscaler_object,
     "actual_autoscaling": observe_autoscaling,
-    "autoscaler_exhausted": observe_exhaustion,
+    "scaling": observe_scaling,
     "budgets": observe_budgets,
     "budget_object": observe_budget_object,
     "actual_disruption": observe_disruption,

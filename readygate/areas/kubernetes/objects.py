@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
@@ -93,7 +93,8 @@ def _asked(source: Source, kind: str) -> Iterator[Object]:
         listed = json.loads(done.stdout)["items"]
     except (ValueError, KeyError, TypeError):
         raise _unreachable(source, f"{path} is not a list of {plural}") from None
-    yield from listed or ()
+    # In a list of one kind, the API leaves the kind of each out.
+    yield from ({**each, "kind": kind} for each in listed or ())
 
 
 def _unreachable(source: Source, said: str) -> CouldNotLook:
@@ -283,8 +284,11 @@ def read_rollout(told: Object | None, status: Object) -> Rollout:
         counts = {status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)}
     else:
         wanted, ready = told["spec"].get("replicas", 1), status.get("readyReplicas", 0)
+        available = status.get("availableReplicas", 0)
+        if told["kind"] == "StatefulSet" and not told["spec"].get("minReadySeconds"):
+            available = ready  # the same, and before 1.22 it alone is told
         # Pods of an older template that are still there count as replicas, and not as updated.
-        counts = {status.get(each, 0) for each in ("replicas", "updatedReplicas", "availableReplicas")}
+        counts = {status.get("replicas", 0), status.get("updatedReplicas", 0), available}
     return Rollout(ready, seen and counts == {wanted})
 
 
@@ -311,16 +315,67 @@ def looks_after(autoscaler: Object, kind: str, name: str) -> bool:
     return (target["kind"], target["name"]) == (kind, name)
 
 
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Whether an autoscaler can scale, and wants all that it may have; all is None where there is none.
+
+    `hindrance` is what the cluster says keeps it from scaling.
+    """
+
+    works: bool | None = None
+    wants_all: bool | None = None
+    hindrance: str = ""
+
+    @property
+    def exhausted(self) -> bool | None:
+        """CouldNotLook: it can't scale, so what it wants means nothing."""
+        if self.works is False:
+            raise CouldNotLook(
+                f"the autoscaler can't scale: {self.hindrance}", mend="mend that first: declare `scales`"
+            )
+        return self.wants_all
+
+
+def read_scaling(told: Object | None, status: Object) -> Scaling:
+    """By the conditions of an autoscaler: it finds its workload, and gets the metrics that it aims at."""
+    if told is None:
+        return Scaling()
+    conditions = {each["type"]: each for each in status.get("conditions") or ()}
+    for kind in ("AbleToScale", "ScalingActive"):
+        found = conditions.get(kind, {})
+        if found.get("status") != "True":
+            hindrance = ": ".join(found[key] for key in ("reason", "message") if found.get(key))
+            return Scaling(False, None, hindrance or f"nothing says that it is {kind}")
+    return Scaling(True, status.get("desiredReplicas", 0) >= told["spec"]["maxReplicas"])
+
+
 def guards(budget: Object, workload: Object | None) -> bool:
-    """Whether a budget selects the pods of a workload. CouldNotLook: it selects by more than labels."""
-    selector = budget["spec"].get("selector") or {}
-    if selector.get("matchExpressions"):
-        raise CouldNotLook(
-            f"the budget {budget['metadata']['name']} selects by expressions, which are not understood here",
-            mend="select by `matchLabels`",
-        )
+    """Whether a budget selects the pods of a workload."""
     labels = ((workload or {}).get("spec") or {}).get("template", {}).get("metadata", {}).get("labels") or {}
-    return workload is not None and (selector.get("matchLabels") or {}).items() <= labels.items()
+    return workload is not None and selects(budget["spec"].get("selector") or {}, labels)
+
+
+def selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a selector takes what has these labels; an empty one takes all."""
+    wanted = selector.get("matchLabels") or {}
+    return wanted.items() <= labels.items() and all(
+        _meets(labels.get(each["key"]), each["operator"], each.get("values") or ())
+        for each in selector.get("matchExpressions") or ()
+    )
+
+
+def _meets(value: str | None, operator: str, values: Sequence[str]) -> bool:
+    match operator:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case _:
+            raise CouldNotLook(f"a selector with the operator {operator} is not understood here")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from readygate.areas.kubernetes.objects import Object
-from readygate.errors import CouldNotLook
+from readygate.areas.kubernetes.objects import Object, selects
 
 _IMAGE_ERRORS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 
@@ -39,7 +38,7 @@ def _count(names: tuple[str, ...] | None) -> int | None:
 
 
 def read_pods(workload: Object | None, pods: tuple[Object, ...]) -> WorkloadPods:
-    """The pods that the workload selects. CouldNotLook: it selects them by more than labels."""
+    """The pods that the workload selects."""
     own = [each for each in pods if _selects(workload, each)]
     if not own:
         return WorkloadPods()
@@ -54,13 +53,7 @@ def read_pods(workload: Object | None, pods: tuple[Object, ...]) -> WorkloadPods
 
 def _selects(workload: Object | None, pod: Object) -> bool:
     selector = ((workload or {}).get("spec") or {}).get("selector") or {}
-    if selector.get("matchExpressions"):
-        raise CouldNotLook(
-            "the workload selects its pods by expressions, which are not understood here",
-            mend="select by `matchLabels`",
-        )
-    wanted = selector.get("matchLabels") or {}
-    return bool(wanted) and wanted.items() <= (pod["metadata"].get("labels") or {}).items()
+    return bool(selector) and selects(selector, pod["metadata"].get("labels") or {})
 
 
 def _containers(pod: Object) -> Iterator[dict[str, Any]]:
