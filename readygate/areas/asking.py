@@ -8,7 +8,7 @@ from shlex import quote, split
 from typing import Any
 
 from readygate.errors import CouldNotLook
-from readygate.fleet import EVIDENCE, WITHIN
+from readygate.fleet import EVIDENCE, WITHIN, ShellBackend, daemons_asked
 
 # Some transports report their own failure as if it were the script's. What stands between
 # these two lines, and nothing else, came from a script that was begun and ended on the server.
@@ -35,8 +35,10 @@ class Answer:
         return self.output.decode(errors="surrogateescape")
 
 
-def run(host: Any, server: str, script: str, *, within: float) -> Answer:
+def run(host: Any, server: str, script: str, *, within: float, is_ours: bool = False) -> Answer:
     """Run a POSIX shell script on the server, for at most `within` seconds.
+
+    Where one of ours hangs, so does the daemon that it asks, which is then asked no more.
 
     CouldNotLook: the script did not run to its end, or what it called isn't there or may not be run.
     """
@@ -57,14 +59,22 @@ def run(host: Any, server: str, script: str, *, within: float) -> Answer:
         raise _unreachable(server, _last_line(errors))
     answer = Answer(int(code), answered, errors)
     if answer.exit in _TIMED_OUT:
-        raise CouldNotLook(
-            f"{server} had no answer within {seconds} s",
-            cause=f"too slow:{server}:{script}",
-            mend="look at its load and its disks",
-        )
+        raise _too_slow(host, server, script, seconds, is_daemon=is_ours and answer.exit == _TIMED_OUT[0])
     if answer.exit in _NOT_RUNNABLE:
         raise CouldNotLook(f"{server} could not run it: {_last_line(errors)}", mend="install what is missing")
     return answer
+
+
+def _too_slow(host: Any, server: str, script: str, seconds: int, *, is_daemon: bool) -> CouldNotLook:
+    asked = " and ".join(sorted(daemons_asked(script))) if is_daemon else ""
+    error = CouldNotLook(
+        f"{server} had no answer{' of ' if asked else ''}{asked} within {seconds} s",
+        cause=f"too slow:{server}:{asked or script}",
+        mend=f"call {asked} there by hand" if asked else "look at its load and its disks",
+    )
+    if asked and isinstance(host.backend, ShellBackend):
+        host.backend.give_up_on(script, error)
+    return error
 
 
 def framed(script: str, seconds: int) -> str:
@@ -86,7 +96,7 @@ def ask(host: Any, server: str, script: str, *, within: float = 30) -> Answer:
 
     CouldNotLook: it ended otherwise, or was not permitted to look.
     """
-    answer = run(host, server, f"export LC_ALL=C\n{script}", within=within)
+    answer = run(host, server, f"export LC_ALL=C\n{script}", within=within, is_ours=True)
     if "Permission denied" in answer.errors or "Operation not permitted" in answer.errors:
         raise forbidden(server, _last_line(answer.errors))
     if answer.exit:

@@ -2,6 +2,7 @@
 
 from readygate.fleet.ahead import run_ahead
 from readygate.fleet.backend import EVIDENCE, WITHIN, ShellBackend, begin_check, forget_answers, open_host
+from readygate.fleet.hanging import daemons_asked
 from readygate.fleet.hub import HUB, Hub, Progress
 from readygate.fleet.reasons import explain_connection_failure
 
@@ -13,6 +14,7 @@ __all__ = [
     "Progress",
     "ShellBackend",
     "begin_check",
+    "daemons_asked",
     "explain_connection_failure",
     "forget_answers",
     "open_host",

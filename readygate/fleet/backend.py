@@ -14,9 +14,10 @@ import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
-from readygate.errors import Mistake
+from readygate.errors import CouldNotLook, Mistake
 from readygate.fleet.connect import Sudo, transport_of
 from readygate.fleet.facts import FIRST_QUESTIONS, widen
+from readygate.fleet.hanging import daemons_asked
 from readygate.fleet.hub import HUB, Hub
 from readygate.fleet.question import Answer, Question
 from readygate.fleet.shell import Shell
@@ -121,6 +122,12 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]  # Testinfra is untyped
     def forget(self) -> None:
         """Ask everything anew from here on."""
         self._memory.clear()
+
+    def give_up_on(self, command: str, why: CouldNotLook) -> None:
+        """The command hung: from here on, whatever asks the same daemons is not asked, for the same reason."""
+        if programs := daemons_asked(command):
+            for shell in self.shells:
+                shell.give_up_on(programs, why)
 
     @property
     def shells(self) -> tuple[Shell, ...]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from readygate.errors import CouldNotLook
 from readygate.fleet.connect import Transport
 from readygate.fleet.connection import Connection
+from readygate.fleet.hanging import Hanging
 from readygate.fleet.question import Answer, Question
 from readygate.fleet.reasons import explain_connection_failure, last_line, was_turned_away
 
@@ -61,19 +62,33 @@ class Shell:
         self._group = 0
         self._turned_away = 0
         self._fruitless = 0  # connections in a row that answered nothing
+        self._hanging = Hanging()
         loop.add(self)
 
     def ask(self, command: str, within: float | None = None) -> Question:
         """Put the command in the row; the loop sees to the rest."""
         question = Question(command, within)
         question.abandon = lambda: self._abandon(question)
-        if self.unreachable:
-            question.settle(self.unreachable)
+        if why := self.unreachable or self._hanging.why(command):
+            question.settle(why)
         else:
             self.asked += 1
             self._queued.append(question)
             self._loop.wants_a_turn(self)
         return question
+
+    def give_up_on(self, programs: frozenset[str], why: CouldNotLook) -> None:
+        """These hang on the server: whoever waits for what calls them, or asks it later, hears so at once."""
+        self._hanging.note(programs, why)
+        if self.connection and not self._greeting and any(self._hanging.why(each.command) for each in self._sent):
+            # Nothing that was sent can be taken back, so what is sound of it is asked anew.
+            self._end(self.connection, patient=False)
+            self._kill_group()
+        for question in tuple(self._queued):
+            if question is not self._greeting and (why_not := self._hanging.why(question.command)):
+                self._queued.remove(question)
+                self._settle(question, why_not)
+        self._go_on()
 
     @property
     def is_idle(self) -> bool:
@@ -186,10 +201,13 @@ class Shell:
         _, running = self._end(self.connection, patient=False)
         if running is hung:  # and hasn't answered at the last moment
             self._blame(running, how, mend)
+        self._kill_group()
+        self._go_on()
+
+    def _kill_group(self) -> None:
         if self._group:
             self.asked += 1
             self._queued.appendleft(Question(f"kill -s KILL -- -{self._group}"))
-        self._go_on()
 
     def _abandon(self, question: Question) -> None:
         """Nobody waits for this any more, so it must not keep the others waiting."""
