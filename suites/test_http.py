@@ -7,9 +7,10 @@ import pytest
 def test_plain_http_leads_to_https(site, http_redirect):
     """Whoever types the bare name would otherwise send a session cookie in the clear, or see nothing.
 
-    Mend: let port 80 answer `return 301 https://$host$request_uri;`.
+    Mend: let port 80 answer `return 301 https://$host$request_uri;`; where that is a circle behind a proxy that ends
+    TLS, let the application trust its X-Forwarded-Proto.
     """
-    assert http_redirect.to_https in site.redirects_http
+    assert http_redirect.to_https in site.redirects_http, http_redirect.told
 
 
 @pytest.mark.check("site.headers", severity="major")

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from readygate.areas.sites.fetch import Response
 from readygate.areas.sites.http import Endpoint, observe_response
-from readygate.areas.sites.site import Site, observe_front_page, observe_http_redirect, origin_of
+from readygate.areas.sites.site import Site, observe_front_page, origin_of
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
 from tests.web import (
@@ -26,7 +26,6 @@ from tests.web import (
     Signed,
     authority,
     free_port,
-    nginx,
     raw_server,
     reply,
     self_signed,
@@ -419,45 +418,6 @@ def test_a_redirect_that_leads_nowhere_is_no_verdict(location: str) -> None:
         pytest.raises(CouldNotLook, match="can't be asked"),
     ):
         observed(port, status=200, follow_redirects=True)
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "sound"),
-    [
-        (301, f"https://{HOST}/", True),
-        (308, f"https://{HOST}:443/shop", True),
-        (308, f"https://{HOST}:8443/shop", False),
-        (308, f"https://{HOST}:99999/", False),
-        (308, "https://[nowhere/", False),
-        (303, f"https://{HOST}/", False),
-        (200, f"https://{HOST}/", False),
-        (301, f"http://{HOST}/", False),
-        (301, "/elsewhere", False),
-        (302, "https://other.example/", False),
-    ],
-)
-def test_only_a_redirect_to_https_on_the_same_host_will_do(status: int, location: str, sound: bool) -> None:
-    with web_server(lambda request: reply(request, status, Location=location)) as port:
-        declared = site(f"https://{HOST}", http_port=port, redirects_http=True)
-        redirect = observe_http_redirect(origin_of(declared), declared)
-    assert (redirect.to_https in declared.redirects_http) is sound
-
-
-def test_redirects_and_headers_are_seen_as_nginx_sends_them(tmp_path: Path) -> None:
-    with nginx(tmp_path, "add_header X-Frame-Options DENY always; return 301 https://$host$request_uri;") as port:
-        declared = site(f"https://{HOST}", http_port=port, redirects_http=True)
-        redirect = observe_http_redirect(origin_of(declared), declared)
-        page = observe_front_page(origin_of(declared).over_http(port))
-    assert redirect.location == f"https://{HOST}/"
-    assert redirect.to_https in declared.redirects_http
-    assert (page.status, page.header("x-frame-options")) == (301, "DENY")
-
-
-def test_plain_http_that_nobody_answers_is_unreachable() -> None:
-    declared = site(f"https://{HOST}", http_port=free_port(), redirects_http=True)
-    with pytest.raises(CouldNotLook) as error:
-        observe_http_redirect(origin_of(declared), declared)
-    assert error.value.cause == "unreachable:api"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urljoin, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -13,10 +12,11 @@ from readygate.areas.mentioned import members
 from readygate.areas.sites import cors, nodes, rate_limit
 from readygate.areas.sites import manners as http_manners
 from readygate.areas.sites.cors import Cors
-from readygate.areas.sites.fetch import REDIRECTS, Request, Response, fetch
+from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.http import Endpoint
 from readygate.areas.sites.nodes import Node, split_node
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
+from readygate.areas.sites.plain_http import observe_http_redirect
 from readygate.areas.sites.rate_limit import RateLimit
 from readygate.areas.tls.ports import TlsPort
 from readygate.areas.tls.tls import Tls
@@ -90,16 +90,6 @@ class Site(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRedirect:
-    """What http:// answers, where https:// is meant."""
-
-    status: int
-    location: str | None
-    to_https: bool
-    evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class OtherHost:
     """What becomes of a request for a name that isn't the site's."""
 
@@ -133,24 +123,6 @@ def origin_of(site: Site | TlsPort) -> Origin:
 def observe_front_page(origin: Origin) -> Response:
     """What the site's root answers."""
     return fetch(origin, "/")
-
-
-def observe_http_redirect(origin: Origin, site: Site) -> HttpRedirect:
-    """Ask http:// for the site's root; only a redirect to https:// on the site's own host and port will do."""
-    response = fetch(origin.over_http(site.http_port), "/")
-    location = response.header("Location")
-    to_https = response.status in REDIRECTS - {303} and _is_home(origin, response.url, location)
-    evidence = Evidence(f"where {response.url} leads", f"{response.status} to {location or 'nowhere'}")
-    return HttpRedirect(response.status, location, to_https, (evidence,))
-
-
-def _is_home(origin: Origin, url: str, location: str | None) -> bool:
-    try:
-        there = urlsplit(urljoin(url, location or ""))
-        place = (there.scheme, ascii_name(there.hostname or ""), there.port or PORTS["https"])
-    except ValueError:
-        return False  # a port or an address that is none
-    return place == ("https", origin.host, origin.port)
 
 
 def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
