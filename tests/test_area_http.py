@@ -21,6 +21,7 @@ from readygate.areas.sites.http import Endpoint, observe_response
 from readygate.areas.sites.site import Site, observe_front_page, origin_of
 from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
+from tests.projects import Project
 from tests.web import (
     DAY,
     Signed,
@@ -84,6 +85,32 @@ def test_a_page_where_json_is_expected_meets_nothing() -> None:
     with web_server(lambda request: reply(request, body=b"<html>")) as port:
         response, endpoint = observed(port, json={"status": "!=down"})
     assert response.value_at("status") not in endpoint.json["status"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (
+            b"<html>\n<h1>502 Bad Gateway</h1>" + b"x" * 99,
+            "text/html",
+            f"not JSON but text/html, and begins with '<html> <h1>502 Bad Gateway</h1>{'x' * 29}'",
+        ),
+        (b"", "application/json", "not JSON but application/json, and is empty"),
+    ],
+)
+def test_what_is_no_json_is_told_as_what_it_is(body: bytes, kind: str, said: str, tmp_path: Path) -> None:
+    with web_server(lambda request: reply(request, body=body, Content_Type=kind)) as port:
+        project = Project(tmp_path)
+        endpoints = "{/health: {status: 200, json: {version: 1}, cases: {a: {query: a, json: {b: 2}}}}}"
+        project.write(
+            "inventory.yml", f"project: p\nsites: {{s: {{url: 'http://127.0.0.1:{port}', endpoints: {endpoints}}}}}\n"
+        )
+        ended = project.readygate("run")
+    assert ended.code == 1
+    assert ended.result("http.status")["outcome"] == "passed"
+    for check in ("http.json", "case.json"):
+        assert ended.result(check)["outcome"] == "failed"
+        assert ended.result(check)["message"] == f"the answer is {said}"
 
 
 def test_headers_are_compared_whatever_their_case() -> None:

@@ -28,6 +28,7 @@ from readygate.results import Evidence
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 USER_AGENT = f"readygate/{__version__}"
+_BEGINNING = 60  # characters of an answer that tell what it is
 _MOST_HOPS = 10
 _MOST_BYTES = 5_000_000
 _UNPACKED = ("identity", *urllib3.HTTPResponse.CONTENT_DECODERS)
@@ -98,6 +99,17 @@ class Response:
             if value is _TWICE:
                 raise CouldNotLook(f"the answer of {self.url} has '{part}' twice", mend="let the service say it once")
         return value
+
+    @property
+    def why_no_json(self) -> str:
+        """What the body is, for whoever expects JSON of it; empty where it is JSON."""
+        try:
+            json.loads(self.whole)
+        except ValueError:
+            begins = " ".join(self.text.split())[:_BEGINNING]
+            kind = self.header("Content-Type") or "of no content type"
+            return f"the answer is not JSON but {kind}, and {f'begins with {begins!r}' if begins else 'is empty'}"
+        return ""
 
     @property
     def whole(self) -> bytes:
