@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from readygate.areas.asking_http import refuse_from_there
-from readygate.areas.monitoring import alerting
+from readygate.areas.monitoring import alerting, delivery
 from readygate.areas.monitoring import alertmanager as alertmanagers
 from readygate.areas.monitoring import grafana as grafanas
 from readygate.areas.monitoring import prometheus as prometheuses
@@ -47,5 +47,6 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     **prometheuses.FACTS,
     **alerting.FACTS,
     **alertmanagers.FACTS,
+    **delivery.FACTS,
     **grafanas.FACTS,
 }
