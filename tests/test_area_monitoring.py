@@ -606,8 +606,10 @@ def grafana_of(password: str, *, anonymous: bool) -> dict[str, Any]:
     """Paths and shapes as in Grafana 10's HTTP API."""
     right = f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"
 
+    wrong = {"message": "Invalid username or password", "messageId": "password-auth.failed", "statusCode": 401}
+
     def user(handler: Any) -> Any:
-        return {"login": "admin"} if handler.headers.get("Authorization") == right else (401, {"message": "no"})
+        return {"login": "admin"} if handler.headers.get("Authorization") == right else (401, wrong)
 
     boards = [{"uid": "a", "title": "FastAPI", "type": "dash-db"}, {"uid": "b", "title": "Hosts", "type": "dash-db"}]
     return {
@@ -656,9 +658,27 @@ def test_without_a_token_dashboards_are_an_error() -> None:
         assert "401" in why_blind(grafana={"url": server.url, "dashboards": ["FastAPI"]}).reason
 
 
-def test_a_page_of_somebody_else_proves_nothing_about_the_password() -> None:
-    with web({"/api/user": 404}) as server:
-        assert "404" in why_blind(grafana={"url": server.url, "default_password_refused": True}).reason
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (404, "404"),
+        (200, "200"),
+        (403, "403"),
+        ((401, "<html>401 Authorization Required</html>"), "not Grafana's"),
+        ((401, {"message": "Unauthorized"}), "not Grafana's"),  # as where [auth.basic] is off
+        ((401, {"message": "Invalid username or password", "messageId": "login-attempt.blocked"}), "locked"),
+    ],
+    ids=str,
+)
+def test_a_page_of_somebody_else_proves_nothing_about_the_password(page: Any, said: str) -> None:
+    with web({"/api/user": page}) as server:
+        assert said in why_blind(grafana={"url": server.url, "default_password_refused": True}).reason
+
+
+@pytest.mark.parametrize("told", [{}, {"messageId": "basic-auth.invalid-credentials"}], ids=["9", "9.4"])
+def test_older_versions_of_grafana_refuse_in_their_own_words(told: dict[str, str]) -> None:
+    with web({"/api/user": (401, {"message": "invalid username or password", **told})}) as server:
+        assert failing(grafana={"url": server.url, "default_password_refused": True}) == set()
 
 
 def lines_of(ages: dict[str, float]) -> Any:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from readygate.areas.monitoring.monitoring import Monitoring
 
 _REFUSED = (401, 403)
+_WRONG = "invalid username or password"
+_WRONG_PASSWORD = ("", "basic-auth.invalid-credentials", "password-auth.failed")
+_LOCKED = "login-attempt.blocked"
 
 
 def a_selector(text: str) -> str:
@@ -88,8 +91,22 @@ def observe_grafana_health(grafana_api: Api) -> GrafanaHealth:
 
 
 def observe_default_password(grafana_api: Api) -> bool:
-    """Whether admin/admin is refused. CouldNotLook: the answer is neither yes nor no."""
-    return _is_refused(grafana_api.get("/api/user", login=("admin", "admin")))
+    """Whether admin/admin is refused, by Grafana itself. CouldNotLook: the answer is neither yes nor no."""
+    answer = grafana_api.get("/api/user", login=("admin", "admin"))
+    if answer.status == 200 and "login" in answer.parsed():
+        return False
+    told = answer.parsed()
+    # Since 9.4 it says by what it refuses; one that is locked refuses the right password too.
+    code, message = str(told.get("messageId", "")), str(told.get("message", ""))
+    if answer.status == 401 and code == _LOCKED:
+        mend = "wait for five minutes, and see in Grafana's log who tries passwords"
+        raise CouldNotLook(f"{answer.url}: the login of admin is locked after too many wrong passwords", mend=mend)
+    if answer.status == 401 and code in _WRONG_PASSWORD and message.lower() == _WRONG:
+        return True
+    raise CouldNotLook(
+        f"{answer.url} answers {answer.status} in words that are not Grafana's for a wrong password",
+        mend="ask Grafana itself, past any proxy that has a login of its own, with [auth.basic] enabled",
+    )
 
 
 def observe_login_required(grafana_api: Api) -> bool:
