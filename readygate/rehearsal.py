@@ -13,6 +13,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -22,7 +23,7 @@ import pytest
 from readygate.areas import AHEAD, FACTS
 from readygate.areas.asking import script_in
 from readygate.facts import Facts
-from readygate.fleet import HUB, Progress, run_ahead
+from readygate.fleet import HUB, Body, Leader, Progress, run_ahead
 from readygate.hosts import NO_SERVER, Hosts
 from readygate.spec import Leaf, Path
 
@@ -79,16 +80,24 @@ def _observe(targets: SimpleQueue[list[tuple[str, Leaf]]], seen: Facts, ended: E
 def _rehearse_hosts(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:
     # Facts of its own: what the real tests observe has to be observed by them, with its evidence.
     facts = Facts(FACTS, hosts.of)
-    bodies = [body for item in items if (body := _body(item, facts, hosts)) is not None]
+    bodies: dict[str, list[Body]] = {}
+    for item in items:
+        if (body := _body(item, facts, hosts)) is not None:
+            bodies.setdefault(_server(item, hosts), []).append(body)
     if not bodies:
         return
     HUB.on_progress = say
     try:
         with _undisturbed():
             hosts.connect(_servers(items, hosts))
-            run_ahead(bodies)
+            run_ahead([Leader(partial(_acquaint, hosts, server), own) for server, own in bodies.items()])
     finally:
         HUB.on_progress = None
+
+
+def _acquaint(hosts: Hosts, server: str) -> None:
+    """What Testinfra finds out of each host first, and then remembers for all tests."""
+    hosts.open(server).system_info.type  # noqa: B018
 
 
 def _servers(items: Sequence[pytest.Item], hosts: Hosts) -> list[str]:
@@ -97,7 +106,12 @@ def _servers(items: Sequence[pytest.Item], hosts: Hosts) -> list[str]:
     return [name for name in dict.fromkeys(asked) if name != NO_SERVER]
 
 
-def _body(item: pytest.Item, facts: Facts, hosts: Hosts) -> Callable[[], object] | None:
+def _server(item: pytest.Item, hosts: Hosts) -> str:
+    leaf = _leaf(item)
+    return hosts.name_for(leaf) if leaf is not None else str(_param(item, "_readygate_host"))
+
+
+def _body(item: pytest.Item, facts: Facts, hosts: Hosts) -> Body | None:
     """The item's function with its arguments, if all of them are known without pytest and one is a host."""
     if not isinstance(item, pytest.Function) or item.get_closest_marker("live"):
         return None
@@ -119,9 +133,13 @@ def _body(item: pytest.Item, facts: Facts, hosts: Hosts) -> Callable[[], object]
 
 
 def _leaf(item: pytest.Item) -> Leaf | None:
-    callspec = getattr(item, "callspec", None)
-    leaf = callspec.params.get("_leaf") if callspec else None
+    leaf = _param(item, "_leaf")
     return leaf if isinstance(leaf, Leaf) else None
+
+
+def _param(item: pytest.Item, name: str) -> Any:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(name) if callspec else None
 
 
 def _needs_host(name: str) -> bool:

@@ -14,7 +14,7 @@ import testinfra
 from testinfra.host import Host
 
 from readygate.errors import CouldNotLook, Mistake
-from readygate.fleet.ahead import run_ahead
+from readygate.fleet.ahead import Leader, run_ahead
 from readygate.fleet.backend import EVIDENCE, ShellBackend, begin_check, forget_answers, open_host
 from readygate.fleet.facts import widen
 from readygate.fleet.hub import HUB
@@ -276,6 +276,23 @@ def test_body_that_raises_ahead_stops_nobody(host: Host, error: type[BaseExcepti
 
     run_ahead([raises, lambda: heard.append(host.run("echo heard").stdout)])
     assert heard == ["heard\n"]
+
+
+@pytest.mark.parametrize("ending", ["true", "nowhere"])
+def test_followers_begin_when_their_leader_has_ended_however_it_ends(host: Host, ending: str) -> None:
+    order: list[str] = []
+
+    def look(name: str, command: str) -> Callable[[], object]:
+        def body() -> None:
+            try:
+                host.run_expect([0], command)
+            finally:
+                order.append(name)
+
+        return body
+
+    run_ahead([Leader(look("leader", f"sleep 0.1; {ending}"), [look("follower", "true")] * 3), look("other", "true")])
+    assert order == ["leader", "other", "follower", "follower", "follower"]
 
 
 def test_ctrl_c_is_not_swallowed_ahead(host: Host) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -39,13 +38,12 @@ class _Askings:
     """
 
     def __init__(self) -> None:
-        self._asked: Counter[tuple[BaseBackend, str]] = Counter()
-        self._generation: Counter[tuple[BaseBackend, str]] = Counter()
+        self._asked: dict[tuple[BaseBackend, str], int] = {}
+        self._generation: dict[tuple[BaseBackend, str], int] = {}
 
     def generation(self, backend: BaseBackend, command: str, sent: str) -> int:
-        self._asked[backend, command] += 1
-        newest = max(self._generation[backend, sent], self._asked[backend, command])
-        self._generation[backend, sent] = newest
+        asked = self._asked[backend, command] = self._asked.get((backend, command), 0) + 1
+        newest = self._generation[backend, sent] = max(self._generation.get((backend, sent), 0), asked)
         return newest
 
 

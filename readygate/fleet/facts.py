@@ -9,8 +9,9 @@ answer isn't plain.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from readygate.fleet.question import Answer
 
@@ -33,6 +34,7 @@ class Fact:
     narrow: Callable[[Answer], Answer | None]
 
 
+@lru_cache(maxsize=8192)  # each is asked ahead and then in earnest, and many of every server
 def widen(command: str) -> Fact | None:
     """The fact that holds the answer to `command`, if there is one."""
     for pattern, fact in _FACTS:
@@ -43,33 +45,45 @@ def widen(command: str) -> Fact | None:
 
 _WORD = r"""((?!-)[\w@%+=:,./-]+|'(?:[^']|'"'"')*')"""  # as shlex.quote writes it; an option is none
 _STAT_FIELDS = "UuGgaYsi"  # of stat(1); no user or group name contains the colon that stands between
+_STAT = f"stat -Lc {':'.join(f'%{each}' for each in _STAT_FIELDS)}"
 _ID_FLAGS = {"u", "g", "ng", "G", "nG"}
 _ID = re.compile(rb"uid=(\d+)\(.*?\) gid=(\d+)\(([^()]+)\) groups=(.+)\n")
+_PACKAGE = re.compile(rb"^(\S+) (\w+ \w+ [\w-]+) (\S*)$", re.MULTILINE)
 _ID_GROUP = re.compile(rb"(\d+)\(([^()\s,]+)\)")
 
 
 def _stat(field: str, path: str) -> Fact:
+    index = _STAT_FIELDS.index(field)
+
     def narrow(answer: Answer) -> Answer | None:
         if answer.rc:
             return answer
         values = answer.stdout.removesuffix(b"\n").split(b":")
         if len(values) != len(_STAT_FIELDS):
             return None
-        return replace(answer, stdout=values[_STAT_FIELDS.index(field)] + b"\n")
+        return replace(answer, stdout=values[index] + b"\n")
 
-    return Fact(f"stat -Lc {':'.join('%' + each for each in _STAT_FIELDS)} {path}", narrow)
+    return Fact(f"{_STAT} {path}", narrow)
 
 
 def _package(wanted: str, name: str) -> Fact:
     def narrow(answer: Answer) -> Answer | None:
-        line = rb"^%s (\w+ \w+ [\w-]+) (\S*)$" % re.escape(name.encode())
-        found = re.findall(line, answer.stdout, re.MULTILINE)
-        if answer.rc or len(found) != 1:  # not there, or for several architectures: dpkg-query says it best itself
+        found = None if answer.rc else _packages(answer.stdout).get(name.encode())
+        if found is None:  # not there, or for several architectures: dpkg-query says it best itself
             return None
-        status, version = found[0]
+        status, version = found
         return replace(answer, stdout=status + b" " + version if "Version" in wanted else status)
 
     return Fact("dpkg-query -f '${Package} ${Status} ${Version}\\n' -W", narrow)
+
+
+@lru_cache(maxsize=256)
+def _packages(listing: bytes) -> Mapping[bytes, tuple[bytes, bytes]]:
+    """Status and version of each package that is listed just once."""
+    found: dict[bytes, tuple[bytes, bytes] | None] = {}
+    for name, status, version in _PACKAGE.findall(listing):
+        found[name] = None if name in found else (status, version)
+    return {name: each for name, each in found.items() if each}
 
 
 def _identity(flag: str | None, user: str) -> Fact:
