@@ -37,10 +37,6 @@ def fixtures_of(inventory: Inventory, facts: Facts, hosts: Hosts) -> object:
         def _leaf(self, request: pytest.FixtureRequest) -> Leaf | None:
             return getattr(request, "param", None)
 
-        @pytest.fixture(autouse=True)
-        def _bound(self, _leaf: Leaf | None) -> None:
-            """Makes every test parametrizable by leaf, also one that names no noun."""
-
         @pytest.fixture(scope="module")
         def _readygate_host(self, request: pytest.FixtureRequest) -> Any:
             return hosts.open(request.param)

@@ -77,6 +77,7 @@ class Gate:
         self.problems: list[str] = []
         self.interrupted = False
         self._cleanup = ExitStack()
+        self._cleanup.callback(self.store.close)
         self._cleanup.enter_context(_exported({**self.inventory.variables, "READYGATE_OUT": str(session.out)}))
         self._checks: dict[Any, Check] = {}
         # Who hands a session over has chosen its suites already.
@@ -109,6 +110,8 @@ class Gate:
         except UsageError as error:
             self.mistakes.append(str(error))  # raised here it would only cost this one file
             return
+        if "_leaf" not in metafunc.fixturenames:  # the test names no noun, and is run for each leaf all the same
+            metafunc.fixturenames.append("_leaf")
         leaves = [leaf for leaf in leaves_of(check, self.leaves, self.inventory) if self._is_ours(leaf)]
         ids = [leaf.target for leaf in leaves]
         if not leaves:

@@ -16,9 +16,10 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from readygate.errors import UsageError
 from readygate.profile import Output
@@ -85,12 +86,14 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._journal = folder / JOURNAL
+        self._noting: BinaryIO | None = None
 
     def begin(self, run: Run) -> None:
         """Replace whatever an earlier run left: from now on the file says that nothing is known yet.
 
         Raises UsageError where the folder can't be written to, or another run is at it.
         """
+        self.close()
         try:
             hold(self.folder)
             for stale in (RESULTS, JOURNAL, *OUTPUTS):
@@ -103,11 +106,20 @@ class Store:
 
     def append(self, result: dict[str, Any]) -> None:
         """Note one result so that it survives whatever comes next."""
-        with self._journal.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(result, ensure_ascii=False) + "\n")
+        if self._noting is None:
+            self._noting = self._journal.open("ab")
+        self._noting.write(to_json(result) + b"\n")
+        self._noting.flush()
+
+    def close(self) -> None:
+        """Let go of the journal, and leave it as it is."""
+        if self._noting is not None:
+            self._noting.close()
+            self._noting = None
 
     def finish(self, run: Run, verdict: Verdict) -> Path:
         """Replace the file by the whole truth; returns its path."""
+        self.close()
         self._write(run, verdict)
         self._journal.unlink(missing_ok=True)
         return self.folder / RESULTS
@@ -135,7 +147,7 @@ def document(run: Run, verdict: Verdict | None, indent: int | None = None, **mor
         },
     }
     data = REDACTOR.redact_data(data) | more
-    return json.dumps({**data, SEAL: _seal(data)}, ensure_ascii=False, indent=indent)
+    return to_json({**data, SEAL: _seal(data)}, indent=indent).decode()
 
 
 def _seal(data: dict[str, Any]) -> str:
