@@ -26,7 +26,7 @@ def engine(lab: Lab) -> Iterator[PrivateEngine]:
     if not shutil.which("docker-compose"):
         unable("there is no docker-compose")
     # Networks of the project take addresses that nobody else here has.
-    with private_engine("--default-address-pool=base=10.214.0.0/16,size=28") as engine:
+    with private_engine() as engine:
         yield engine
         engine.clear()
 

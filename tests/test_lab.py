@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Network
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import testinfra
 
 from readygate.inventory import load
 from tests.lab.catalogue import AREAS
+from tests.lab.container_engine import PrivateEngine, private_engine
 from tests.lab.delay import delayed, netem
 from tests.lab.docker import LabError, docker
 from tests.lab.faults import AreaFaults
@@ -153,6 +156,18 @@ def test_netem_delays_where_the_kernel_has_it(fresh_host: Target) -> None:
 
 def test_tiny_image_runs_busybox(lab: Lab) -> None:
     assert docker("run", "--rm", tiny_image(), "echo", "tiny") == "tiny"
+
+
+def test_no_two_private_engines_share_addresses(lab: Lab) -> None:
+    def networks(engine: PrivateEngine) -> list[IPv4Network]:
+        subnet = "{{(index .IPAM.Config 0).Subnet}}"
+        made = engine.run(f"docker network create a >&2; docker network inspect --format '{subnet}' a bridge")
+        return [IPv4Network(line) for line in made.stdout.split()]
+
+    with private_engine() as one, private_engine() as other:
+        ones, others = networks(one), networks(other)
+        assert (len(ones), len(others)) == (2, 2)
+        assert not [pair for pair in product(ones, others) if pair[0].overlaps(pair[1])]
 
 
 def test_the_next_run_tidies_up_after_one_that_was_killed(sound_host: Target) -> None:

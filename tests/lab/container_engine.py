@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import shutil
 import subprocess
 import tempfile
@@ -9,17 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.lab.docker import LabError, execute
+from tests.lab.docker import STARTS_WITHIN_S, LabError, execute
 from tests.lab.image import tiny_image
 
 IMAGE = "shop/api:1.4.2"
 BASE = "shop/base:1"
 ENGINE_FLAGS = ("--live-restore", "--log-driver=local")  # as a careful operator sets the daemon
-STARTS_WITHIN_S = 30
 # Long paths don't fit into the address of a socket.
 FOLDERS = Path("/run/readygate-engines")
+ADDRESSES = IPv4Network("10.208.0.0/13")  # for all private engines together, a block each
+BLOCK = 19  # half of it for the bridge, half for 256 networks that are made on the engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,8 @@ def private_engine(*flags: str) -> Iterator[PrivateEngine]:
     bridge = folder.name
     engine = PrivateEngine(f"unix://{folder}/socket")
     try:
-        execute(["ip", "link", "add", bridge, "type", "bridge"])
-        third, fourth = divmod(hash(bridge) % 2**12, 16)
-        execute(["ip", "address", "add", f"10.213.{third}.{fourth * 16 + 1}/28", "dev", bridge])
-        execute(["ip", "link", "set", bridge, "up"])
-        with _daemon(engine, folder, bridge, flags):
+        pool = f"--default-address-pool=base={_bridged(bridge)},size=28"
+        with _daemon(engine, folder, bridge, (pool, *flags)):
             engine.run(
                 f"DOCKER_HOST= docker save {image} | docker load; docker tag {image} {BASE}; docker rmi {image}"
             )
@@ -81,6 +82,29 @@ def private_engine(*flags: str) -> Iterator[PrivateEngine]:
         # The network of the host stays mounted where a container was in it.
         execute(["umount", str(folder / "exec/netns/default")], check=False)
         shutil.rmtree(folder)
+
+
+def _bridged(bridge: str) -> IPv4Network:
+    """Make a bridge; gives the addresses that nobody else takes as long as it is there."""
+    # Two runs that look at the same time would find the same block free.
+    with (FOLDERS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lower, upper = _free_block().subnets()
+        execute(["ip", "link", "add", bridge, "type", "bridge"])
+        execute(["ip", "address", "add", f"{lower[1]}/28", "dev", bridge])
+        execute(["ip", "link", "set", bridge, "up"])
+    return upper
+
+
+def _free_block() -> IPv4Network:
+    """The first block to which no route of this machine leads yet."""
+    routes = json.loads(execute(["ip", "-json", "-4", "route", "show", "table", "all"]).stdout)
+    taken = [IPv4Network(route["dst"]) for route in routes if route["dst"] != "default"]
+    blocks = ADDRESSES.subnets(new_prefix=BLOCK)
+    free = (block for block in blocks if not any(block.overlaps(each) for each in taken))
+    if (block := next(free, None)) is None:
+        raise LabError(f"no addresses of {ADDRESSES} are left on this machine for a docker engine")
+    return block
 
 
 @contextmanager

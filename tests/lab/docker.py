@@ -15,6 +15,7 @@ from pathlib import Path
 RUNS = Path("/run/readygate-lab")  # A folder for each run that is alive, and dockerd's own files if we started it.
 PIDFILE = RUNS / "dockerd.pid"
 LOG = RUNS / "dockerd.log"
+STARTS_WITHIN_S = 120  # An engine on a busy machine; one that can't start says so at once.
 OWNER = "readygate-lab.owner"  # The label on everything that a run makes in docker: whose it is.
 
 
@@ -126,7 +127,7 @@ def _start() -> None:
     command = ["dockerd", "--pidfile", str(PIDFILE)]
     with LOG.open("wb") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + STARTS_WITHIN_S
     while not _answers():
         if daemon.poll() is not None or time.monotonic() > deadline:
             daemon.kill()
