@@ -22,20 +22,21 @@ from typing import Any
 from readygate.areas import FACTS, SECTIONS
 from readygate.facts import Facts
 from readygate.spec import leaves
+from tests.test_transparency import ROOT, A, B, Log, logged
 from tests.tls_flaws import HOST, Served, serving
-from tests.web import failing
+from tests.web import failing, nginx, write_chain
 
 EVERYTHING = ("certificate", "trust", "protocols", "ciphers", "met_profiles", "agreed", "stapling")
 AT_A_TIME = 16
 Scanner = Callable[[Served], set[str]]
 
 
-def look(declared: dict[str, Any]) -> float:
-    """Seconds for every fact about the TLS of one endpoint."""
+def look(declared: dict[str, Any], names: tuple[str, ...] = EVERYTHING) -> float:
+    """Seconds for every fact about the TLS of one endpoint, or for these."""
     (leaf, *_) = leaves(SECTIONS["sites"].model_validate(declared), "site", ("sites", "site"))
     facts = Facts(FACTS, lambda leaf, name=None: None)
     begun = time.monotonic()
-    for name in EVERYTHING:
+    for name in names:
         facts.get(name, leaf)
     return time.monotonic() - begun
 
@@ -85,7 +86,26 @@ def compare(served: list[Served], scanners: dict[str, Scanner]) -> None:
     print("| seconds an endpoint | " + " | ".join(f"{each / len(served):.2f}" for each in took.values()) + " |")
 
 
+def transparency(folder: Path, endpoints: int) -> None:
+    """How long timestamps of two logs take: counted, and verified by a list of a hundred logs, as public ones are."""
+    chain, key = write_chain(folder, logged(A, B), ROOT)
+    with nginx(folder, f"ssl_certificate {chain}; ssl_certificate_key {key}; return 204;", "ssl") as port:
+        listed = [A.listed(), B.listed(), *(Log(f"log {number}").listed() for number in range(98))]
+        (folder / "log_list.json").write_text(json.dumps({"version": "1.0", "operators": [{"logs": listed}]}))
+        declared = {"url": f"https://{HOST}:{port}", "resolve": "127.0.0.1", "tls": {"scts": 2}}
+        verified = {**declared, "tls": {"scts": 2, "ct_logs": str(folder / "log_list.json")}}
+        for how, each in (("counted", declared), ("verified", verified)):
+            assert not failing("sites", each)
+            one = min(look(each, ("transparency",)) for _ in range(5))
+            begun = time.monotonic()
+            with ThreadPoolExecutor(AT_A_TIME) as pool:
+                list(pool.map(lambda _, each=each: look(each, ("transparency",)), range(endpoints)))
+            print(f"timestamps {how}: {one:.3f} s, {endpoints} at once: {time.monotonic() - begun:.2f} s")
+
+
 def main(endpoints: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        transparency(Path(folder), endpoints)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
         sound = served[0].declared
         print(f"everything about one endpoint: {min(look(sound) for _ in range(5)):.2f} s")
