@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from readygate.areas.backups.backup import observe_artifacts
+from readygate.areas.backups.listing import observe_artifacts
 from readygate.areas.backups.restore_drills import Drill, RestoreDrill, drill_now, judged, what_it_does
 from readygate.drills import records
 from readygate.errors import ExitCode, UsageError
@@ -40,10 +40,14 @@ def drill(path: Path, environment: str | None, name: str, out: Path) -> int:
     backup = drills[name]
     records.keep_in(out)
     _say(f"{name}: {what_it_does(backup, backup.restore_drill)}")
-    server: Any = inventory.entries["servers"][backup.on]
-    host = open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
+
+    def hosts(named: str) -> Any:
+        server: Any = inventory.entries["servers"][named]
+        return open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
+
+    host = hosts(backup.on)
     seen = drill_now(
-        host, backup, backup.restore_drill, observe_artifacts(host, backup), lambda step: _say(f"  {step}")
+        host, backup, backup.restore_drill, observe_artifacts(host, backup), hosts, lambda step: _say(f"  {step}")
     )
     return _judge(seen, backup.restore_drill)
 

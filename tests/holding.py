@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,15 @@ def suite_functions(area: str) -> Iterator[tuple[str, Callable[..., None]]]:
                 yield mark.args[0], function
 
 
-def held(section: str, declared: dict[str, Any], host: Any = LOCAL) -> dict[str, bool]:
-    """By check, whether all leaves of one entry hold that it verifies; raises what the facts raise."""
+def held(
+    section: str, declared: dict[str, Any], host: Any = LOCAL, *, others: Mapping[str, Any] | None = None
+) -> dict[str, bool]:
+    """By check, whether all leaves of one entry hold that it verifies; raises what the facts raise.
+
+    `others` are hosts by the name of their server.
+    """
     functions = dict(suite_functions(section))
-    facts = Facts(FACTS, lambda leaf, *name: host)
+    facts = Facts(FACTS, lambda leaf, *name: (others or {}).get(name[0], host) if name else host)
     outcomes: dict[str, bool] = {}
     for leaf in leaves(SECTIONS[section].model_validate(declared), "here", (section, "here")):
         function = functions[leaf.check]

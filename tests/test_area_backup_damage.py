@@ -18,14 +18,9 @@ from pathlib import Path
 import pytest
 
 from readygate.areas.backups.artifacts import ends_with_a_command
-from readygate.areas.backups.backup import (
-    Backup,
-    observe_artifacts,
-    observe_missed,
-    observe_soundness,
-    parse_artifacts,
-)
+from readygate.areas.backups.backup import Backup, observe_missed, observe_soundness
 from readygate.areas.backups.dump_lines import read_dump_lines
+from readygate.areas.backups.listing import observe_artifacts, parse_artifacts
 from readygate.areas.backups.offsite import copies_in, parse_listing
 from readygate.areas.backups.shelf import DISKS
 from readygate.areas.backups.soundness import Look

@@ -16,14 +16,9 @@ import pytest
 from pydantic import ValidationError
 
 from readygate.areas.backups.artifacts import cipher_of, fault_of_aof, fault_of_json, fault_of_rdb
-from readygate.areas.backups.backup import (
-    Backup,
-    observe_artifacts,
-    observe_missed,
-    observe_soundness,
-    parse_artifacts,
-)
+from readygate.areas.backups.backup import Backup, observe_missed, observe_soundness
 from readygate.areas.backups.due import Timetable, backup_schedule, date_in
+from readygate.areas.backups.listing import observe_artifacts, parse_artifacts
 from readygate.areas.backups.retention import observe_ladder
 from readygate.drills import postgres
 from readygate.drills.dumps import Ends

@@ -25,7 +25,8 @@ from pydantic import ValidationError
 
 from readygate.areas.backups import soundness
 from readygate.areas.backups.artifacts import Artifact, kind_of
-from readygate.areas.backups.backup import Backup, observe_artifacts, observe_soundness, parse_artifacts, quoted_glob
+from readygate.areas.backups.backup import Backup, observe_soundness
+from readygate.areas.backups.listing import observe_artifacts, parse_artifacts, quoted_glob
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.backup import Backup
+from readygate.areas.backups.listing import observe_artifacts
 from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import records
 from readygate.errors import CouldNotLook
@@ -207,7 +208,7 @@ def test_the_copy_elsewhere_is_what_is_drilled(store: Store, tmp_path: Path) -> 
 
     def drilled() -> Drill:
         assert spec.restore_drill
-        return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+        return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
 
     seen = drilled()
     assert seen.answer("t") == 3000, seen.reason

@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from readygate.areas import FACTS
 from readygate.areas.backups.artifacts import Artifact
-from readygate.areas.backups.backup import Artifacts, Backup, observe_artifacts
+from readygate.areas.backups.backup import Backup
 from readygate.areas.backups.fetching import fetch
+from readygate.areas.backups.listing import Artifacts, observe_artifacts
 from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import postgres, records, there
 from readygate.errors import CouldNotLook
@@ -263,7 +264,7 @@ def test_a_drill_has_to_be_allowed_by_name() -> None:
 def test_a_drill_that_runs_out_of_time_is_neither_passed_nor_failed(backup: Path) -> None:
     spec = declared(backup, every="30d", within="200ms")
     with pytest.raises(CouldNotLook, match=r"did not end within|in time"):
-        drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))  # type: ignore[arg-type]
+        drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)  # type: ignore[arg-type]
 
 
 # The command.
@@ -358,7 +359,7 @@ def test_a_folder_that_was_spoiled_does_not_restore(folders: Path, tmp_path: Pat
     shutil.copytree(folders / name, tmp_path / name)
     spoil(tmp_path / name)
     spec = declared(tmp_path / name / FOLDERS[name], every="30d", database="shop")
-    seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))  # type: ignore[arg-type]
+    seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)  # type: ignore[arg-type]
     assert seen.age_s is None
     assert re.search(reason, seen.reason)
 
@@ -424,7 +425,7 @@ def test_a_server_that_can_not_drill_says_nothing_of_the_backup(
     spec = declared(Path(path), on="app-1", every="30d")
     seen = Artifacts((Artifact(path, 1000, 0o600, 0),), 0)
     with pytest.raises(CouldNotLook, match=reason):
-        drill_now(LOCAL, spec, spec.restore_drill, seen)  # type: ignore[arg-type]
+        drill_now(LOCAL, spec, spec.restore_drill, seen, lambda name: LOCAL)  # type: ignore[arg-type]
 
 
 def test_a_drill_is_on_the_server_of_the_backup_or_here() -> None:
@@ -455,7 +456,7 @@ def test_a_backup_is_drilled_on_a_real_server(fresh_host: Target, dumps: Path) -
     fresh_host.write("/backups/shop.sql", (dumps / "shop.sql").read_text())
     host = testinfra.get_host(fresh_host.hostspec, sudo=True)
     spec = declared(Path("/backups/shop.sql"), on="app-1", expect={"users": 100})
-    seen = drill_now(host, spec, spec.restore_drill, observe_artifacts(host, spec))  # type: ignore[arg-type]
+    seen = drill_now(host, spec, spec.restore_drill, observe_artifacts(host, spec), lambda name: host)  # type: ignore[arg-type]
     assert seen.answer("users") == 100
     assert "PostgreSQL 15" in seen.reason
     assert host.run("ls -d /tmp/readygate-drill-*").exit_status

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.backup import Backup
+from readygate.areas.backups.listing import observe_artifacts
 from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import base_backup, confined, records, warden
 from readygate.drills.outcome import Questions
@@ -67,7 +68,7 @@ def drilled(path: Path, on: str | None = None, **more: Any) -> Drill:
     spec = Backup.model_validate({"on": "app-1", "path": str(path / "backup_manifest"), "restore_drill": drill})
     spec._named("shop")
     assert spec.restore_drill
-    return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+    return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
 
 
 @pytest.fixture(autouse=True)
@@ -280,9 +281,9 @@ def test_a_dump_of_a_database_with_tablespaces_is_restored_without_them(
     assert spec.restore_drill
     if name == "all.sql":  # it makes its tablespaces where the server had them
         with pytest.raises(CouldNotLook, match="makes the tablespace fast where") as caught:
-            drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+            drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
         assert "--no-tablespaces" in caught.value.mend
     else:
-        seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+        seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
         assert {question: seen.answer(question) for question in HELD} == HELD, seen.reason
     assert state_of(made.live) == before

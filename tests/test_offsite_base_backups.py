@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from readygate.areas.backups.backup import Backup, observe_artifacts
+from readygate.areas.backups.backup import Backup
+from readygate.areas.backups.listing import observe_artifacts
 from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import records
 from tests.database_servers import do
@@ -55,7 +56,7 @@ class Elsewhere:
         spec = Backup.model_validate({**self.declared(folder, name), "restore_drill": drill})
         spec._named("shop")
         assert spec.restore_drill
-        return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec))
+        return drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
 
 
 @pytest.fixture

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from shlex import quote
-from statistics import median
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from readygate.areas.asking import ask
 from readygate.areas.backups import repositories
-from readygate.areas.backups.artifacts import Artifact, cipher_of, kind_of
+from readygate.areas.backups.artifacts import cipher_of, kind_of
 from readygate.areas.backups.distinct import observe_distinct
-from readygate.areas.backups.due import Timetable, backup_schedule, check_date_pattern, date_in
+from readygate.areas.backups.due import Timetable, backup_schedule, check_date_pattern
+from readygate.areas.backups.listing import Artifacts, glob_path, observe_artifacts
 from readygate.areas.backups.offsite import Offsite, observe_copies, observe_sameness, observe_versioning
 from readygate.areas.backups.restore_drills import RestoreDrill, observe_drill
 from readygate.areas.backups.retention import Retention, observe_ladder
@@ -25,7 +22,7 @@ from readygate.areas.backups.shelf import observe_shelf
 from readygate.areas.backups.soundness import LARGEST_FETCHED, Look
 from readygate.areas.backups.sqlite_copy import ask_database
 from readygate.areas.backups.wal_archive import fault_of_archive, segments_in
-from readygate.areas.servers.files import AbsolutePath, absolute, age_s
+from readygate.areas.servers.files import AbsolutePath
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
     AtLeastCount,
@@ -46,21 +43,6 @@ _MANY = 1000
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 # What is asked for its rows where it lies.
 _COUNTABLE = ("sqlite", "sql", "dump", "dump folder", "json")
-_ENTRY = re.compile(
-    r"(?P<size>\d+) (?P<mode>[0-9a-f]+) (?P<changed_at>-?\d+) (?P<inode>\d+:\d+) "
-    r"(?P<wall>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\S*(?: [+-]\d{4})? (?P<name>/.*)",
-    re.DOTALL,
-)
-# A job may name its files by another zone than the server's.
-_ZONES_APART_S = 26 * 3600
-_WILD = re.compile(r"(\*|\?|\[!?[^]/]+\])")
-
-
-def glob_path(path: str) -> str:
-    """The path, whose names may hold *, ? and [abc]."""
-    if "**" in path:
-        raise Mistake(f"'{path}' has a **, which a shell does not know", "write a * for each folder between")
-    return absolute(path)
 
 
 class Backup(Spec):
@@ -136,62 +118,11 @@ class Backup(Spec):
                 "a copy elsewhere is drilled on the machine that runs this, from what `offsite` declares",
                 "leave `on` out, and write `offsite` beside `restore_drill`",
             )
+        if self.offsite and self.offsite.on == self.on:
+            raise Mistake(f"a copy on {self.on} is lost with that server", "name another server, or write `rclone`")
         if self.missed and not self.schedule:
             raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Artifacts:
-    """The files of a backup, the newest first; without any, nothing is known but that."""
-
-    found: tuple[Artifact, ...]
-    asked_at: int
-    evidence: tuple[Evidence, ...] = ()
-    utc_offset: int = 0
-
-    @property
-    def kept(self) -> tuple[Artifact, ...]:
-        """Those that one could go back to: there is something in them."""
-        return tuple(each for each in self.found if not each.is_hollow)
-
-    @property
-    def newest(self) -> Artifact | None:
-        return self.found[0] if self.found else None
-
-    @property
-    def count(self) -> int:
-        return len(self.kept)
-
-    @property
-    def age_s(self) -> int | None:
-        """Of the newest that one could go back to: a job that leaves an empty file has saved nothing."""
-        return age_s(self.kept[0].made_at, self.asked_at) if self.kept else None
-
-    @property
-    def oldest_s(self) -> int | None:
-        return age_s(self.kept[-1].made_at, self.asked_at) if self.kept else None
-
-    @property
-    def size(self) -> int | None:
-        return self.newest.size if self.newest else None
-
-    @property
-    def mode(self) -> int | None:
-        return self.newest.mode if self.newest else None
-
-    @property
-    def shrink_percent(self) -> float | None:
-        """How much smaller the newest is than usual. CouldNotLook: there is no earlier one."""
-        if not self.newest:
-            return None
-        earlier = [each.size for each in self.found[1:] if not each.is_hollow]
-        if not earlier:
-            raise CouldNotLook(
-                "there is no earlier backup to compare the newest with", mend="look again after the next one"
-            )
-        usual = median(earlier)
-        return max(0.0, 100 * (1 - self.newest.size / usual)) if usual else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,78 +150,6 @@ class Cipher:
     encrypted: bool | None
     reason: str
     evidence: tuple[Evidence, ...] = ()
-
-
-def quoted_glob(path: str) -> str:
-    """The path for a shell that has to expand its wildcards, and nothing else in it."""
-    return "".join(part if _WILD.fullmatch(part) else part and quote(part) for part in _WILD.split(path))
-
-
-def observe_artifacts(host: Any, backup: Backup) -> Artifacts:
-    """All files that the path means, by one command. CouldNotLook: a folder on the way is closed to us."""
-    # A shell that may not read a folder finds nothing in it, and says nothing.
-    parts = PurePosixPath(backup.path).parts
-    gates = "\n".join(
-        f"gate {'r' if _WILD.search(parts[depth]) else 'x'} {quoted_glob(str(PurePosixPath(*parts[:depth])))}"
-        for depth in range(1, len(parts))
-    )
-    # No file name has a slash in it, so `//` and a line break end an entry whatever the name holds.
-    script = f"""
-gate() {{
-    needed=$1; shift
-    for folder; do
-        [ ! -d "$folder" ] && continue
-        [ -x "$folder" ] && [ -"$needed" "$folder" ] || {{ echo "$folder: Permission denied" >&2; exit 1; }}
-    done
-}}
-{gates}
-date '+%s %z'
-for file in {quoted_glob(backup.path)}; do [ -f "$file" ] && printf '%s\\0' "$file"; done |
-    xargs -0 -r stat -L -c '%s %f %Y %d:%i %y %n//' --"""
-    return parse_artifacts(backup.path, ask(host, backup.on, script).text, backup.dated)
-
-
-def parse_artifacts(path: str, text: str, dated: str | None = None) -> Artifacts:
-    """Read the server's time and zone, and what `stat` prints of each file; a file of two names is one."""
-    clock, _, listing = text.partition("\n")
-    asked_at, zone = clock.split()
-    offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
-    named = sorted((_artifact(each, int(asked_at), dated) for each in listing.split("//\n")[:-1]), key=_age_order)
-    files = tuple(sorted({each.inode: each for each in named}.values(), key=_age_order, reverse=True))
-    told = [f"{show_size(each.size)} {each.shown}{', empty' * each.is_hollow}" for each in files[:10]]
-    answered = "\n".join([f"{len(files)} found, the newest first:", *told]) if files else "nothing found"
-    return Artifacts(files, int(asked_at), (Evidence(path, answered),), offset)
-
-
-def _age_order(artifact: Artifact) -> tuple[int, str]:
-    return artifact.made_at, artifact.path
-
-
-def _artifact(entry: str, asked_at: int, pattern: str | None) -> Artifact:
-    """One entry. CouldNotLook: its name doesn't tell when it was made."""
-    told = _ENTRY.fullmatch(entry)
-    if told is None:
-        raise CouldNotLook(f"what `stat` prints can't be understood: {entry[:200]!r}")
-    changed_at = int(told["changed_at"])
-    # What the clock on the wall showed is told without a zone by some, so that the zone is the difference.
-    offset = int(datetime.fromisoformat(f"{told['wall']}+00:00").timestamp()) - changed_at
-    artifact = Artifact(
-        told["name"], int(told["size"]), int(told["mode"], 16) & 0o7777, changed_at, offset, told["inode"]
-    )
-    if pattern is None:
-        return artifact
-    moment = date_in(artifact.path, pattern)
-    if moment is None:
-        raise CouldNotLook(
-            f"the name of {artifact.shown} does not tell a date by {pattern}",
-            mend="correct `dated`, or make `path` narrower",
-        )
-    at = int(moment.replace(tzinfo=UTC).timestamp()) - offset
-    if at > asked_at + _ZONES_APART_S:
-        raise CouldNotLook(
-            f"the name of {artifact.shown} tells a moment that is yet to come", mend="correct `dated`, or the name"
-        )
-    return replace(artifact, dated=at)
 
 
 def observe_missed(backup: Backup, artifacts: Artifacts) -> int | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from shlex import join, quote
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from readygate.areas.asking import Answer, ask
 from readygate.areas.backups.artifacts import Artifact, is_hollow
 from readygate.areas.backups.due import date_in
+from readygate.areas.backups.listing import glob_path, list_artifacts
 from readygate.areas.servers.files import age_s
-from readygate.errors import CouldNotLook
+from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
 from readygate.results import Evidence
 from readygate.spec import Spec
@@ -25,21 +26,28 @@ from readygate.units import show_size
 
 # As rclone says that a store, or a folder in it, isn't there.
 _ABSENT = ("directory not found", "NoSuchBucket", "object not found")
+Hosts = Callable[[str], Any]
 _ENDED = re.compile(r"^exit \d+$", re.MULTILINE)
 
 
 class Offsite(Spec):
-    """A copy of the backups in another place."""
+    """A copy of the backups in another place: in a store that rclone knows, or on another server."""
 
     area: ClassVar[str] = "offsite"
     noun: ClassVar[str] = "offsite"
 
-    rclone: str = Field(description="A setting: where the copies are, as rclone writes it, e.g. b2:shop-backups/db.")
+    rclone: str | None = Field(
+        None, description="A setting: where the copies are, as rclone writes it, e.g. b2:shop-backups/db."
+    )
     config: str | None = Field(
         None, description="A setting: rclone's configuration on the server, if not its usual one."
     )
-    command: str = Field(
-        "rclone", description="A setting: how rclone is called there, e.g. docker exec backup rclone."
+    command: str | None = Field(
+        None, description="A setting: how rclone is called there, if not rclone, e.g. docker exec backup rclone."
+    )
+    on: str | None = Field(None, description="A setting: the name of the server that has the copies, without rclone.")
+    path: Annotated[str, AfterValidator(glob_path)] | None = Field(
+        None, description="A setting: with `on`, the absolute path of the copies there, e.g. /srv/copies/*.sql.gz."
     )
     within: Seconds = Field(120.0, description="A setting: how long the store may take to answer.")
 
@@ -48,15 +56,31 @@ class Offsite(Spec):
     same: Flag | None = Field(None, description="Whether the newest backup is there, with the same size and digest.")
     versioned: Flag | None = Field(None, description="Whether the bucket keeps what is overwritten or deleted.")
 
+    @property
+    def place(self) -> str:
+        """Where the copies are, in words."""
+        return f"{self.path} on {self.on}" if self.on else str(self.rclone)
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Offsite:
+        if bool(self.rclone) == bool(self.on):
+            raise Mistake("a copy is in one place", "write either `rclone`, or `on` and `path`")
+        if bool(self.on) != bool(self.path):
+            raise Mistake("`on` and `path` say together where a copy is", "write both, or `rclone` alone")
+        given = [name for name in ("config", "command", "versioned") if getattr(self, name) is not None]
+        if self.on and given:
+            raise Mistake(f"`{given[0]}` is of a store that rclone knows", "leave it out, or write `rclone`")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file in the store; `made_at` is in seconds since 1970, `hashes` are by their kind."""
+    """One file in the store, by its path below the place; times are in seconds since 1970."""
 
     path: str
     size: int
     made_at: int
-    hashes: Mapping[str, str]
+    changed_at: int = 0
 
     @property
     def name(self) -> str:
@@ -65,12 +89,11 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What of the backups is in the store, the newest first; `listed` is every file there, of what else too."""
+    """What of the backups is in the store, the newest first."""
 
     found: tuple[Copy, ...]
     asked_at: int
     evidence: tuple[Evidence, ...] = ()
-    listed: tuple[Copy, ...] = ()
 
     @property
     def count(self) -> int:
@@ -98,29 +121,34 @@ class Sameness:
     evidence: tuple[Evidence, ...] = ()
 
 
-def observe_copies(host: Any, backup: Any, offsite: Offsite, artifacts: Any) -> Copies:
+def observe_copies(host: Any, backup: Any, offsite: Offsite, artifacts: Any, hosts: Hosts) -> Copies:
     """All copies whose names fit the backup's own, and that aren't empty. CouldNotLook: the store can't be listed."""
-    script = f"date +%s; {rclone(offsite, 'lsjson', '--recursive', '--files-only', '--hash')} {quote(offsite.rclone)}"
+    if offsite.on:
+        return copies_on_server(hosts(offsite.on), backup, offsite)
+    script = f"date +%s; {rclone(offsite, 'lsjson', '--recursive', '--files-only')} {quote(offsite.place)}"
     answer = ask_store(host, backup, offsite, f'{script} || echo "exit $?" >&2')
     asked_at, _, listing = answer.text.partition("\n")
     if any(each in answer.errors for each in _ABSENT):
-        return Copies((), int(asked_at), (Evidence(f"rclone lsjson {offsite.rclone}", "there is nothing there"),))
+        return Copies((), int(asked_at), (Evidence(f"rclone lsjson {offsite.place}", "there is nothing there"),))
     if _ENDED.search(answer.errors):  # it may have listed a part of what is there
         raise CouldNotLook(
-            f"{offsite.rclone} can't be listed: {complaint_of(answer.errors)}", mend="try `rclone lsf` there by hand"
+            f"{offsite.place} can't be listed: {complaint_of(answer.errors)}", mend="try `rclone lsf` there by hand"
         )
-    listed = parse_listing(listing, backup.dated, artifacts.utc_offset)
-    found = copies_in(listed, PurePosixPath(backup.path).name)
+    found = copies_in(parse_listing(listing, backup.dated, artifacts.utc_offset), PurePosixPath(backup.path).name)
     told = "\n".join(f"{show_size(each.size)} {each.path}" for each in found[:10]) or "nothing that fits"
-    return Copies(found, int(asked_at), (Evidence(f"rclone lsjson {offsite.rclone}", told),), listed)
+    return Copies(found, int(asked_at), (Evidence(f"rclone lsjson {offsite.place}", told),))
+
+
+def copies_on_server(host: Any, backup: Any, offsite: Offsite) -> Copies:
+    """What another server has of it, by its own clock. CouldNotLook: it can't be reached, or does not let us look."""
+    there = list_artifacts(host, str(offsite.on), str(offsite.path), backup.dated)
+    listed = (Copy(each.path, each.size, each.made_at, each.changed_at) for each in there.kept)
+    return Copies(copies_in(listed, PurePosixPath(backup.path).name), there.asked_at, there.evidence)
 
 
 def parse_listing(listing: str, dated: str | None = None, utc_offset: int = 0) -> tuple[Copy, ...]:
-    """Read what `rclone lsjson --hash` prints."""
-    return tuple(
-        Copy(each["Path"], each["Size"], _made_at(each, dated, utc_offset), each.get("Hashes") or {})
-        for each in json.loads(listing)
-    )
+    """Read what `rclone lsjson` prints."""
+    return tuple(Copy(each["Path"], each["Size"], _made_at(each, dated, utc_offset)) for each in json.loads(listing))
 
 
 def copies_in(listed: Iterable[Copy], pattern: str) -> tuple[Copy, ...]:
@@ -138,63 +166,89 @@ def _made_at(entry: Mapping[str, Any], dated: str | None, utc_offset: int) -> in
     return min(uploaded, int(named.replace(tzinfo=UTC).timestamp()) - utc_offset) if named else uploaded
 
 
-def observe_sameness(host: Any, backup: Any, offsite: Offsite, artifacts: Any, copies: Copies) -> Sameness:
+def observe_sameness(
+    host: Any, backup: Any, offsite: Offsite, artifacts: Any, copies: Copies, hosts: Hosts
+) -> Sameness:
     """Whether the newest backup is there as it is here. CouldNotLook: the store tells no digest to compare."""
     newest: Artifact | None = artifacts.newest
     if newest is None:
         return Sameness(False, f"there is no file at {backup.path}")
     copy = copies.of(newest)
     if copy is None:
-        return Sameness(False, f"{newest.as_named} is not at {offsite.rclone}")
+        return Sameness(False, f"{newest.as_named} is not at {offsite.place}")
     if copy.size != newest.size:
         return Sameness(False, f"{copy.path} has {copy.size} bytes there, and {newest.size} here")
-    kinds = [kind for kind, digest in sorted(copy.hashes.items()) if digest]
-    if not kinds:
-        raise _undigested(offsite, copy.path)
-    kind = kinds[0]
-    here = ["lsjson", "--stat", "--hash", "--hash-type", kind]
-    local = json.loads(ask_store(host, backup, offsite, f"{rclone(offsite, *here)} {quote(newest.path)}").text)
-    ours = (local.get("Hashes") or {}).get(kind, "")
-    told = f"{kind} here {ours}, there {copy.hashes[kind]}"
-    fault = None if ours == copy.hashes[kind] else f"{copy.path} differs there: {told}"
-    if fault is None and newest.is_folder:
-        fault = _fault_of_folder(host, backup, offsite, newest, copies, copy, kind)
+    at = Artifact(copy.path, copy.size, 0, copy.made_at)
+    theirs: Mapping[str, str | None]
+    if offsite.on:
+        ours = _digests(host, backup.on, newest, offsite.within)
+        theirs = _digests(hosts(offsite.on), offsite.on, at, offsite.within)
+    else:
+        ours, theirs = _digests_by_rclone(host, backup, offsite, newest, at)
+    fault = _fault_of(ours, theirs, offsite, at)
     reason = fault or f"{copy.path} is the same there"
-    return Sameness(fault is None, reason, (Evidence(f"{kind} of {newest.as_named}", fault or told),))
+    return Sameness(fault is None, reason, (Evidence(f"digests of {newest.as_named}, here and there", reason),))
 
 
-def _fault_of_folder(
-    host: Any, backup: Any, offsite: Offsite, newest: Artifact, copies: Copies, copy: Copy, kind: str
+def _fault_of(
+    ours: Mapping[str, str], theirs: Mapping[str, str | None], offsite: Offsite, copy: Artifact
 ) -> str | None:
-    """What of the folder around the newest is not, or otherwise, around its copy; more may be there."""
-    # A backup whose WAL or tablespaces are behind a link is none without them.
-    listing = rclone(offsite, "lsjson", "--recursive", "--files-only", "--copy-links", "--hash", "--hash-type", kind)
-    there = {each.path: each for each in copies.listed}
-    for ours in json.loads(ask_store(host, backup, offsite, f"{listing} {quote(newest.whole)}").text):
-        path = str(PurePosixPath(copy.path).parent / ours["Path"])
-        theirs = there.get(path)
-        if theirs is None:
-            return f"{path} is not at {offsite.rclone}"
-        if theirs.size != ours["Size"]:
-            return f"{path} has {theirs.size} bytes there, and {ours['Size']} here"
-        if not theirs.hashes.get(kind):
-            raise _undigested(offsite, path)
-        if theirs.hashes[kind] != (ours.get("Hashes") or {}).get(kind):
-            return f"{path} differs there, by its {kind}"
+    """By path in the folder that it stands for, or by no name: what is missing there, or other; more may be there."""
+    paths = {name: f"{copy.whole}/{name}" if name else copy.path for name in ours}
+    for name, path in paths.items():
+        if name not in theirs:
+            return f"{path} is not at {offsite.place}"
+    for name, path in paths.items():
+        if not theirs[name]:
+            raise CouldNotLook(
+                f"{offsite.place} tells no digest of {path}, so only its size is known to be the same",
+                mend="upload it in one part, or use a store or a hasher remote that keeps digests",
+            )
+        if ours[name] != theirs[name]:
+            return f"{path} differs there: its digest is {ours[name]} here, and {theirs[name]} there"
     return None
 
 
-def _undigested(offsite: Offsite, path: str) -> CouldNotLook:
-    return CouldNotLook(
-        f"{offsite.rclone} tells no digest of {path}, so only its size is known to be the same",
-        mend="upload it in one part, or use a store or a hasher remote that keeps digests",
+def _digests_by_rclone(
+    host: Any, backup: Any, offsite: Offsite, newest: Artifact, copy: Artifact
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Of the newest and of its copy, of a kind that the store has."""
+
+    def told(path: str, *words: str) -> dict[str, dict[str, str]]:
+        # A backup whose WAL or tablespaces lie behind a link is none without them.
+        which = ["--recursive", "--files-only", "--copy-links"] if newest.is_folder else ["--stat"]
+        command = f"{rclone(offsite, 'lsjson', *which, '--hash', *words)} {quote(path)}"
+        listed = json.loads(ask_store(host, backup, offsite, command).text)
+        entries = listed if newest.is_folder else [{**listed, "Path": ""}]
+        return {each["Path"]: each.get("Hashes") or {} for each in entries}
+
+    theirs = told(inside(offsite.place, "" if copy.whole == "." else copy.whole))
+    kind = next((kind for hashes in theirs.values() for kind in sorted(hashes) if hashes[kind]), None)
+    ours = told(newest.whole, *(["--hash-type", kind] if kind else []))
+    return (
+        {path: hashes.get(kind or "", "") for path, hashes in ours.items()},
+        {path: hashes.get(kind or "") for path, hashes in theirs.items()},
     )
+
+
+def _digests(host: Any, server: str, artifact: Artifact, within: float) -> dict[str, str]:
+    """What a server's own sha256sum says of it."""
+    where, files = quote(artifact.whole), "find -L . -type f -exec sha256sum {} +"
+    script = f"cd {where} && {files}" if artifact.is_folder else f"sha256sum < {where}"
+    lines = ask(host, server, script, within=within).text.splitlines()
+    told = {name.removeprefix("./"): digest for digest, _, name in (line.partition("  ") for line in lines)}
+    return told if artifact.is_folder else {"": lines[0].split()[0]}
+
+
+def inside(place: str, path: str) -> str:
+    """A path as rclone writes it below a place."""
+    return f"{place}{'' if place.endswith((':', '/')) or not path else '/'}{path}"
 
 
 def observe_versioning(host: Any, backup: Any, offsite: Offsite) -> bool | None:
     """Whether the bucket keeps old versions; None where there is no bucket. CouldNotLook: it can't be told so."""
     # A path below the bucket has no versioning of its own.
-    remote, _, path = offsite.rclone.partition(":")
+    remote, _, path = offsite.place.partition(":")
     bucket = f"{remote}:{path.split('/')[0]}"
     answer = ask_store(
         host, backup, offsite, f'{rclone(offsite, "backend", "versioning")} {quote(bucket)} || echo "exit $?" >&2'
@@ -219,7 +273,7 @@ def complaint_of(errors: str) -> str:
 def rclone(offsite: Offsite, *words: str) -> str:
     """The command, as the server calls it."""
     config = ["--config", offsite.config] if offsite.config else []
-    return f"{offsite.command} {join([*words, *config, '--retries', '1', '--low-level-retries', '2'])}"
+    return f"{offsite.command or 'rclone'} {join([*words, *config, '--retries', '1', '--low-level-retries', '2'])}"
 
 
 def ask_store(host: Any, backup: Any, offsite: Offsite, script: str, *, within: float | None = None) -> Answer:
@@ -227,7 +281,7 @@ def ask_store(host: Any, backup: Any, offsite: Offsite, script: str, *, within: 
     answer = ask(host, backup.on, script, within=within or offsite.within)
     if "didn't find section in config file" in answer.errors:
         raise CouldNotLook(
-            f"rclone on {backup.on} knows no remote called {offsite.rclone.partition(':')[0]}",
+            f"rclone on {backup.on} knows no remote called {offsite.place.partition(':')[0]}",
             mend="declare `config`, or `sudo_user` for the server, by which it is known",
         )
     return answer

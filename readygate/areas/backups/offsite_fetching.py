@@ -11,7 +11,7 @@ from typing import Any
 
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import PIECE, fetch_pieces
-from readygate.areas.backups.offsite import Copies, Offsite, ask_store, complaint_of, rclone
+from readygate.areas.backups.offsite import Copies, Offsite, ask_store, complaint_of, inside, rclone
 from readygate.drills.copied import digest_of
 from readygate.errors import CouldNotLook
 
@@ -20,11 +20,13 @@ _FILES = 200  # in one command, which starts an rclone for each
 
 
 def newest_copy(offsite: Offsite, copies: Copies) -> Artifact | None:
-    """The newest of them, by the name that rclone has for it."""
+    """The newest of them, by the name that its server or rclone has for it."""
     if not copies.found:
         return None
     newest = copies.found[0]
-    return Artifact(_inside(offsite.rclone, newest.path), newest.size, 0, newest.made_at)
+    if offsite.on:
+        return Artifact(newest.path, newest.size, 0, newest.changed_at)
+    return Artifact(inside(offsite.place, newest.path), newest.size, 0, newest.made_at)
 
 
 def fetch_copy(host: Any, backup: Any, offsite: Offsite, copy: Artifact, target: Path, *, within: float) -> str:
@@ -53,13 +55,13 @@ def _fetch_folder(host: Any, backup: Any, offsite: Offsite, copy: Artifact, targ
     target.mkdir()
     small: list[tuple[str, int]] = []
     for each in listed:
-        inside = target / _relative(each["Path"])
-        (inside if each["IsDir"] else inside.parent).mkdir(parents=True, exist_ok=True)
+        path = target / _relative(each["Path"])
+        (path if each["IsDir"] else path.parent).mkdir(parents=True, exist_ok=True)
         if each["IsDir"]:
             continue
         if each["Size"] > PIECE:
-            large = Artifact(_inside(place, each["Path"]), each["Size"], 0, copy.changed_at)
-            fetch_copy(host, backup, offsite, large, inside, within=left())
+            large = Artifact(inside(place, each["Path"]), each["Size"], 0, copy.changed_at)
+            fetch_copy(host, backup, offsite, large, path, within=left())
         else:
             small.append((each["Path"], each["Size"]))
     while small:
@@ -76,7 +78,7 @@ def _fetch_some(
 ) -> None:
     """Each as a line of base64."""
     words = rclone(offsite, "cat")
-    script = "\n".join(f"{words} {quote(_inside(place, path))} | base64 | tr -d '\\n'; echo" for path, _ in files)
+    script = "\n".join(f"{words} {quote(inside(place, path))} | base64 | tr -d '\\n'; echo" for path, _ in files)
     answer = ask_store(host, backup, offsite, script, within=within)
     for (path, size), line in zip(files, answer.text.splitlines(), strict=True):
         came = base64.b64decode(line)
@@ -86,10 +88,6 @@ def _fetch_some(
                 mend="drill when no backup is running",
             )
         (target / _relative(path)).write_bytes(came)
-
-
-def _inside(place: str, path: str) -> str:
-    return f"{place}{'' if place.endswith((':', '/')) else '/'}{path}"
 
 
 def _relative(path: str) -> Path:

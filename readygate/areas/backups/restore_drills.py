@@ -15,7 +15,7 @@ from readygate.announcing import announce
 from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import fetch, fetch_folder
-from readygate.areas.backups.offsite import observe_copies
+from readygate.areas.backups.offsite import Hosts, observe_copies
 from readygate.areas.backups.offsite_fetching import fetch_copy, newest_copy
 from readygate.drills import records, there
 from readygate.drills.copied import opened
@@ -156,16 +156,23 @@ def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     room = show_size(drill.disk) if drill.disk else "most of what is free"
     where = "this machine" if drill.on is None else drill.on
     user = user_name() if drill.on is None else "an unprivileged user"
-    source, by = (backup.path, "from") if drill.source == "server" else (backup.offsite.rclone, "by the rclone of")
+    source, way = backup.path, f"from {backup.on}"
+    if drill.source == "offsite":
+        elsewhere = backup.offsite
+        source, way = (
+            (elsewhere.path, f"from {elsewhere.on}")
+            if elsewhere.on
+            else (elsewhere.rclone, f"by the rclone of {backup.on}")
+        )
     compared = "; the rows of the live database are counted" if drill.live else ""
     return (
-        f"the newest of {source} is copied {by} {backup.on} into a scratch folder on {where}, restored "
+        f"the newest of {source} is copied {way} into a scratch folder on {where}, restored "
         f"there by {user} into a server without a network, asked, and removed: at most "
         f"{show_duration(drill.within)}, {room} of disk, {show_size(drill.memory)} of memory a process{compared}"
     )
 
 
-def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts: Any) -> Drill:
+def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts: Any, hosts: Hosts) -> Drill:
     """The last drill, where it is not due again and all that it showed still holds; else a new one."""
     record = records.read(backup.name)
     asked = _asked(restore_drill)
@@ -175,22 +182,27 @@ def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts
         if _holds(kept, restore_drill):
             return kept
     announce(f"drill {backup.name}: {what_it_does(backup, restore_drill)}")
-    return drill_now(host, backup, restore_drill, artifacts)
+    return drill_now(host, backup, restore_drill, artifacts, hosts)
 
 
 def drill_now(
-    host: Any, backup: Any, drill: RestoreDrill, artifacts: Any, tell: Callable[[str], object] = lambda step: None
+    host: Any,
+    backup: Any,
+    drill: RestoreDrill,
+    artifacts: Any,
+    hosts: Hosts,
+    tell: Callable[[str], object] = lambda step: None,
 ) -> Drill:
     """Restore the newest artifact, and keep a record of it where that succeeds. `tell` hears of each step."""
     newest: Artifact | None = artifacts.newest
     where = backup.path
     if drill.source == "offsite":
-        where = backup.offsite.rclone
-        newest = newest_copy(backup.offsite, observe_copies(host, backup, backup.offsite, artifacts))
+        where = backup.offsite.place
+        newest = newest_copy(backup.offsite, observe_copies(host, backup, backup.offsite, artifacts, hosts))
     if newest is None:
         return Drill(f"there is no file at {where}")
     look = _drill_here if drill.on is None else _drill_there
-    came = look(host, backup, drill, newest, tell)
+    came = look(host, backup, drill, newest, hosts, tell)
     if came.restored is None:
         why = f"{newest.shown} can't be restored: {came.fault}"
         return Drill(why, evidence=(_evidence(came, backup, drill, came.fault),))
@@ -226,28 +238,35 @@ class _Came:
 
 
 def _drill_here(
-    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, tell: Callable[[str], object]
+    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, hosts: Hosts, tell: Callable[[str], object]
 ) -> _Came:
     with scratch(Limits(drill.within, drill.disk or free_room(), drill.memory), tell) as place:
         packed = place.folder / "artifact"
         try:
-            with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {backup.on}"):
-                digest = _bring(host, backup, drill, newest, packed, place.left_s)
+            server = (drill.source == "offsite" and backup.offsite.on) or backup.on
+            with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {server}"):
+                digest = _bring(host, backup, drill, newest, packed, hosts, place.left_s)
             restored = restore(place, opened(packed), drill.questions, decrypt=drill.decrypt)
         except NotRestorable as fault:
             return _Came(place.is_offline, tuple(place.steps), fault=str(fault))
         return _Came(place.is_offline, tuple(place.steps), restored, digest)
 
 
-def _bring(host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, target: Path, within: float) -> str:
+def _bring(
+    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, target: Path, hosts: Hosts, within: float
+) -> str:
+    server = backup.on
     if drill.source == "offsite":
-        return fetch_copy(host, backup, backup.offsite, newest, target, within=within)
-    bring = fetch if newest.whole == newest.path else fetch_folder
-    return bring(host, backup.on, newest, target, within=within)
+        if not backup.offsite.on:
+            return fetch_copy(host, backup, backup.offsite, newest, target, within=within)
+        server = backup.offsite.on
+        host = hosts(server)
+    bring = fetch_folder if newest.is_folder else fetch
+    return bring(host, server, newest, target, within=within)
 
 
 def _drill_there(
-    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, tell: Callable[[str], object]
+    host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, hosts: Hosts, tell: Callable[[str], object]
 ) -> _Came:
     """The same, where the backup is. CouldNotLook: that server lacks what the drill needs, or can't be reached."""
     tell(f"restore {newest.shown} on {backup.on}")
