@@ -10,7 +10,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -194,6 +197,53 @@ def test_a_store_out_of_reach_is_not_an_empty_one(store: Store) -> None:
     with pytest.raises(CouldNotLook, match="can't be listed"):
         held("backups", store.declared(rpo="26h"))
     store.config.write_text(store.config.read_text().replace("127.0.0.1:1", "127.0.0.1:"))
+
+
+class _NoHead(BaseHTTPRequestHandler):
+    """A way to a store, by which one may list and upload, and not ask for one object: a key for backups alone."""
+
+    store = ""
+
+    def do_GET(self) -> None:
+        there = HTTPConnection(self.store.removeprefix("http://"), timeout=10)
+        length = int(self.headers.get("Content-Length") or 0)
+        there.request(self.command, self.path, self.rfile.read(length) if length else None, dict(self.headers))
+        answer = there.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_key_that_may_only_list_does_not_make_every_copy_young(store: Store, s3: str) -> None:
+    """rclone takes the present moment for the time of a file that it may not ask for."""
+    deleted(store, "shop-2.sql.gz")
+    deleted(store, "shop-1.sql.gz")
+    assert not held("backups", store.declared(rpo="26h"))["offsite.rpo"]
+    handler = type("Handler", (_NoHead,), {"store": s3})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        config = store.config.read_text()
+        store.config.write_text(config.replace(s3, f"http://127.0.0.1:{server.server_port}"))
+        try:
+            with pytest.raises(CouldNotLook, match="does not tell when its files are from"):
+                held("backups", store.declared(rpo="26h"))
+            uploaded = store.declared(rpo="26h", command="rclone --use-server-modtime")
+            assert held("backups", uploaded)["offsite.rpo"]
+        finally:
+            store.config.write_text(config)
+            server.shutdown()
 
 
 def test_the_copy_elsewhere_is_what_is_drilled(store: Store, tmp_path: Path) -> None:

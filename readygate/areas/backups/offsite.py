@@ -26,6 +26,8 @@ from readygate.units import show_size
 
 # As rclone says that a store, or a folder in it, isn't there.
 _ABSENT = ("directory not found", "NoSuchBucket", "object not found")
+# Of a file that it may not ask for, rclone tells the present moment as its time, and ends with 0.
+_UNDATED = re.compile(r"(?P<path>[^:\n]*): Failed to (?:read metadata|(?:read|get) mod\w* ?time)\b.*", re.IGNORECASE)
 Hosts = Callable[[str], Any]
 _ENDED = re.compile(r"^exit \d+$", re.MULTILINE)
 
@@ -125,14 +127,20 @@ def observe_copies(host: Any, backup: Any, offsite: Offsite, artifacts: Any, hos
     """All copies whose names fit the backup's own, and that aren't empty. CouldNotLook: the store can't be listed."""
     if offsite.on:
         return copies_on_server(hosts(offsite.on), backup, offsite)
-    script = f"date +%s; {rclone(offsite, 'lsjson', '--recursive', '--files-only')} {quote(offsite.place)}"
-    answer = ask_store(host, backup, offsite, f'{script} || echo "exit $?" >&2')
+    listed = rclone(offsite, "lsjson", "--recursive", "--files-only", "--no-mimetype")
+    script = f'date +%s; {listed} {quote(offsite.place)} || echo "exit $?" >&2'
+    answer = ask_store(host, backup, offsite, script)
     asked_at, _, listing = answer.text.partition("\n")
     if any(each in answer.errors for each in _ABSENT):
         return Copies((), int(asked_at), (Evidence(f"rclone lsjson {offsite.place}", "there is nothing there"),))
     if _ENDED.search(answer.errors):  # it may have listed a part of what is there
         raise CouldNotLook(
             f"{offsite.place} can't be listed: {complaint_of(answer.errors)}", mend="try `rclone lsf` there by hand"
+        )
+    if undated := _UNDATED.search(answer.errors):
+        raise CouldNotLook(
+            f"{offsite.place} does not tell when its files are from: {undated[0].strip()}",
+            mend="let the key read them, or write `command: rclone --use-server-modtime`: when they were uploaded",
         )
     found = copies_in(parse_listing(listing, backup.dated, artifacts.utc_offset), PurePosixPath(backup.path).name)
     told = "\n".join(f"{show_size(each.size)} {each.path}" for each in found[:10]) or "nothing that fits"
