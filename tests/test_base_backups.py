@@ -287,3 +287,32 @@ def test_a_dump_of_a_database_with_tablespaces_is_restored_without_them(
         seen = drill_now(LOCAL, spec, spec.restore_drill, observe_artifacts(LOCAL, spec), lambda name: LOCAL)
         assert {question: seen.answer(question) for question in HELD} == HELD, seen.reason
     assert state_of(made.live) == before
+
+
+def failing(path: Path, **declared: Any) -> set[str]:
+    holds = held("backups", {"on": "app-1", "path": str(path), **declared})
+    return {check.partition(".")[2] for check, holding in holds.items() if not holding}
+
+
+@pytest.mark.parametrize("name", ["tar", "plain"])
+def test_all_of_a_base_backup_is_weighed_and_not_its_manifest(made: Made, tmp_path: Path, name: str) -> None:
+    for day in (3, 2, 1):
+        folder = tmp_path / f"day-{day}"
+        shutil.copytree(made.folder / NAMES[name], folder)
+        then = folder.stat().st_mtime - day * 86400
+        os.utime(folder / "backup_manifest", (then, then))
+    manifests, newest = tmp_path / "day-*" / "backup_manifest", tmp_path / "day-1"
+    room = shutil.disk_usage(tmp_path).free // sum(
+        each.stat().st_size for each in newest.rglob("*") if each.is_file()
+    )
+    assert failing(manifests, size="15M", shrink="10%", mode="0600", room_for=max(1, room * 3 // 4)) == set()
+    assert failing(manifests, room_for=room * 4 // 3 + 2) == {"room_for"}
+    largest = max((each for each in newest.rglob("*") if each.is_file()), key=lambda each: each.stat().st_size)
+    largest.chmod(0o644)
+    assert failing(manifests, mode="0600") == set()  # nobody else may go into the folder
+    newest.chmod(0o755)
+    assert failing(manifests, mode="0600") == {"mode"}
+    for each in newest.rglob("*"):
+        if each.is_file() and each.name != "backup_manifest":
+            each.write_bytes(b"")
+    assert failing(manifests, size="15M", shrink="10%") == {"size", "shrink"}

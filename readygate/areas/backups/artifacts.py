@@ -77,7 +77,8 @@ class Kind:
 class Artifact:
     """One file of a backup; times are in seconds of the server's clock. `dated` is the one that its name tells.
 
-    `utc_offset` is the server's own when the file was written, in seconds; `inode` tells it from another name of it.
+    `utc_offset` is the server's own when the file was written, in seconds; `inode` tells it from another name of it;
+    `total` is the size of all files in the folder that it stands for.
     """
 
     path: str
@@ -87,6 +88,12 @@ class Artifact:
     utc_offset: int = 0
     inode: str = ""
     dated: int | None = None
+    total: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that all of it takes."""
+        return self.size if self.total is None else self.total
 
     @property
     def made_at(self) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from pathlib import PurePosixPath
 from shlex import quote
 from statistics import median
@@ -25,6 +28,9 @@ _ENTRY = re.compile(
 )
 # A job may name its files by another zone than the server's.
 _ZONES_APART_S = 26 * 3600
+# Of lines with a size and a mode: all sizes together, then each mode once.
+_SUM = """awk '{sum += $1; modes[$2]} END {printf "%.0f", sum; for (mode in modes) printf " %s", mode; print ""}'"""
+_WALKING_S = 120.0  # through folders of some thousand files each
 _WILD = re.compile(r"(\*|\?|\[!?[^]/]+\])")
 
 
@@ -68,7 +74,7 @@ class Artifacts:
 
     @property
     def size(self) -> int | None:
-        return self.newest.size if self.newest else None
+        return self.newest.weight if self.newest else None
 
     @property
     def mode(self) -> int | None:
@@ -79,13 +85,13 @@ class Artifacts:
         """How much smaller the newest is than usual. CouldNotLook: there is no earlier one."""
         if not self.newest:
             return None
-        earlier = [each.size for each in self.found[1:] if not each.is_hollow]
+        earlier = [each.weight for each in self.found[1:] if not each.is_hollow]
         if not earlier:
             raise CouldNotLook(
                 "there is no earlier backup to compare the newest with", mend="look again after the next one"
             )
         usual = median(earlier)
-        return max(0.0, 100 * (1 - self.newest.size / usual)) if usual else 0.0
+        return max(0.0, 100 * (1 - self.newest.weight / usual)) if usual else 0.0
 
 
 def quoted_glob(path: str) -> str:
@@ -119,7 +125,26 @@ gate() {{
 date '+%s %z'
 for file in {quoted_glob(path)}; do [ -f "$file" ] && printf '%s\\0' "$file"; done |
     xargs -0 -r stat -L -c '%s %f %Y %d:%i %y %n//' --"""
-    return parse_artifacts(path, ask(host, server, script).text, dated)
+    found = parse_artifacts(path, ask(host, server, script).text, dated)
+    return _with_folders(host, server, path, found) if any(each.is_folder for each in found.found) else found
+
+
+def _with_folders(host: Any, server: str, path: str, artifacts: Artifacts) -> Artifacts:
+    """The same, where each that stands for a folder has the size of all files in it, and what any of them permits."""
+    weigh = f"find -L . -type f -exec stat -L -c '%s %f' {{}} + | {_SUM}"
+    script = "\n".join(f"cd {quote(each.whole)} && stat -L -c %f . || exit; {weigh}" for each in artifacts.found)
+    lines = iter(ask(host, server, script, within=_WALKING_S).text.splitlines())
+    whole = []
+    for each, folder, told in zip(artifacts.found, lines, lines, strict=True):
+        total, *modes = told.split()
+        mode = reduce(or_, (int(mode, 16) & 0o7777 for mode in modes), each.mode)
+        whole.append(replace(each, mode=mode & _lets_in(int(folder, 16)), total=int(total)))
+    return replace(artifacts, found=tuple(whole), evidence=(_listed(path, whole),))
+
+
+def _lets_in(folder: int) -> int:
+    """Whose rights in a folder count: only who may go into it comes to its files."""
+    return 0o7700 | (0o070 if folder & 0o010 else 0) | (0o007 if folder & 0o001 else 0)
 
 
 def parse_artifacts(path: str, text: str, dated: str | None = None) -> Artifacts:
@@ -129,9 +154,12 @@ def parse_artifacts(path: str, text: str, dated: str | None = None) -> Artifacts
     offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 3600 + int(zone[3:5]) * 60)
     named = sorted((_artifact(each, int(asked_at), dated) for each in listing.split("//\n")[:-1]), key=_age_order)
     files = tuple(sorted({each.inode: each for each in named}.values(), key=_age_order, reverse=True))
-    told = [f"{show_size(each.size)} {each.shown}{', empty' * each.is_hollow}" for each in files[:10]]
-    answered = "\n".join([f"{len(files)} found, the newest first:", *told]) if files else "nothing found"
-    return Artifacts(files, int(asked_at), (Evidence(path, answered),), offset)
+    return Artifacts(files, int(asked_at), (_listed(path, files),), offset)
+
+
+def _listed(path: str, files: Sequence[Artifact]) -> Evidence:
+    told = [f"{show_size(each.weight)} {each.shown}{', empty' * each.is_hollow}" for each in files[:10]]
+    return Evidence(path, "\n".join([f"{len(files)} found, the newest first:", *told]) if files else "nothing found")
 
 
 def _age_order(artifact: Artifact) -> tuple[int, str]:

@@ -244,7 +244,7 @@ def _drill_here(
         packed = place.folder / "artifact"
         try:
             server = (drill.source == "offsite" and backup.offsite.on) or backup.on
-            with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.size))}) from {server}"):
+            with place.step(f"fetch {newest.shown} ({show_size(readable_size(newest.weight))}) from {server}"):
                 digest = _bring(host, backup, drill, newest, packed, hosts, place.left_s)
             restored = restore(place, opened(packed), drill.questions, decrypt=drill.decrypt)
         except NotRestorable as fault:

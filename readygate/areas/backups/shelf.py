@@ -75,7 +75,7 @@ def observe_shelf(host: Any, backup: Any, artifacts: Any) -> Shelf:
     ours, *theirs = (frozenset(disks.split()) for disks in told)
     kibibytes = int(_FREE.findall(free)[-1])
     return Shelf(
-        kibibytes * 1024 // max(artifacts.newest.size, 1),
+        kibibytes * 1024 // max(artifacts.newest.weight, 1),
         ours,
         dict(zip(protected, theirs, strict=True)),
         (Evidence(f"df {folder}", f"{show_size(kibibytes * 1024)} free on {', '.join(sorted(ours))}"),),
