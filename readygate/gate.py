@@ -202,7 +202,7 @@ class Gate:
                 brought_up(self.inventory.lifecycle, self.inventory.root, self.inventory.variables)
             )
         except CouldNotLook as error:
-            self.problems.append(error.reason)
+            self.problems.append(f"{error.reason}; {error.mend}" if error.mend else error.reason)
             return True
         if self.config.getoption("ahead") and not self.config.getoption("usepdb"):
             self._rehearse(session)

@@ -81,7 +81,8 @@ def test_no_segment_of_the_log_is_missing(backup, continuity):
 def test_newest_backup_holds_the_data(held, key, expected):
     """A backup of an empty database is young, whole and worth nothing.
 
-    Mend: see which database the job reads, and with which user.
+    Mend: count the same in the live database: if it is gone there too, restore it from a backup that still holds it;
+    else see which database the job reads, and with which user.
     """
     assert held.get(key) in expected
 

@@ -115,7 +115,8 @@ def test_invariant_of_the_data_holds(expected, database_answer):
 def test_as_many_rows_are_there_as_declared(expected, row_count):
     """Seed data in production is a login that everybody knows; an empty table is a release that forgot its data.
 
-    Mend: look at the rows by the query, and delete or load them.
+    Mend: where rows are missing, load them again or restore them from a backup that holds them; where there are too
+    many, look at them by the query and delete them.
     """
     assert row_count in expected
 

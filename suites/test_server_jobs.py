@@ -7,7 +7,8 @@ import pytest
 def test_job_is_in_a_crontab_that_cron_takes(cron_job, actual_cron_job):
     """Cron passes over a file with a dot in its name, or that others may write, and says nothing.
 
-    Mend: put the line into a file of /etc/cron.d that is named in letters only and that root alone may write.
+    Mend: start cron where none runs; else put the line into a file of /etc/cron.d that is named in letters only and
+    that root alone may write.
     """
     assert actual_cron_job.scheduled in cron_job.scheduled, actual_cron_job.told
 
@@ -34,7 +35,8 @@ def test_job_runs_as_the_declared_user(cron_job, actual_cron_job):
 def test_job_was_started_lately(cron_job, cron_run):
     """A line in a crontab is a wish; the journal says whether cron has fulfilled it.
 
-    Mend: look for the job with `journalctl -t CRON`, and see whether cron runs and took the file.
+    Mend: see with `systemctl status cron` (crond) whether cron runs, and with `journalctl -t CRON` whether it took
+    the file.
     """
     assert (cron_run and cron_run.ago_s) in cron_job.last_ran
 

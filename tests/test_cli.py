@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from readygate.cli import _internal_error
+from readygate.demo.faults import FAULTS
 from readygate.errors import ExitCode
 from readygate.redaction import REDACTOR
 from tests.projects import Project
@@ -390,6 +391,24 @@ def test_a_bug_of_ours_is_one_line_and_a_log_without_secrets(capsys: pytest.Capt
     Path(log).unlink()
     assert "Traceback" in text
     assert "canary-of-the-log" not in text
+
+
+# The demo.
+
+
+@pytest.mark.parametrize("fault", ["empty-table", "truncated-database-backup", "failing-health"])
+def test_a_planted_fault_is_seen_by_the_checks_that_the_list_names(fault: str, tmp_path: Path) -> None:
+    ended = Project(tmp_path).readygate("demo", "--break", fault)
+    assert ended.code == 1
+    failed = {each["check"] for each in ended.run["results"] if each["outcome"] != "passed"}
+    assert failed == set(FAULTS[fault].caught_by)
+
+
+def test_a_demo_that_does_not_start_says_why_and_what_to_do(tmp_path: Path) -> None:
+    ended = Project(tmp_path).readygate("demo", "--break", "dead-service")
+    assert ended.code == 3
+    (problem,) = ended.run["problems"]
+    assert "the shop cannot start: server.key is missing; run the `lifecycle.up` command by hand" in problem
 
 
 # At once.

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from readygate.demo.certificates import CHAIN, KEY
 from readygate.demo.faults import FAULTS, Fault
 from readygate.demo.service import LOG, prepare, serve
 from readygate.demo.settings import Settings
@@ -32,7 +33,8 @@ def main() -> int:
         serve(settings)
     except OSError as error:
         logging.exception("the shop cannot start")
-        sys.stderr.write(f"the shop cannot start: {error}; see {options.dir / LOG}\n")
+        missing = [name for name in (CHAIN, KEY) if not (options.dir / name).exists()]  # which ssl does not name
+        sys.stderr.write(f"the shop cannot start: {f'{missing[0]} is missing' if missing else error}\n")
         return 1
     return 0
 
