@@ -25,7 +25,7 @@ from readygate.inventory import Inventory, load, source
 from readygate.lifecycle import brought_up
 from readygate.redaction import REDACTOR
 from readygate.spec import Leaf
-from readygate.store import unwritable, write_atomically
+from readygate.store import write_atomically
 from readygate.units import as_written
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*([ -][A-Za-z0-9_]+)*")
@@ -222,8 +222,9 @@ def _write(file: Path, text: str) -> None:
     try:
         write_atomically(there, mark + text)
         there.chmod(mode)
-    except PermissionError as error:
-        raise unwritable(file, error) from None
+    except OSError as error:
+        wrong = (error.strerror or "unusable").lower()
+        raise UsageError(f"{file}: can't be written: {wrong}; mend that, and run it again") from None
 
 
 def _told(leaf: Leaf) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from readygate import __version__
-from readygate.errors import ExitCode, Mistake, ReadygateError, UsageError
+from readygate.arguments import count, folder, refuse_ours, seconds
+from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.signals import ending_alike
 from readygate.streams import lost, steady
 
@@ -47,6 +48,7 @@ def _called(words: list[str]) -> int:
     arguments.pytest_args = tuple(words[cut + 1 :])
     if arguments.pytest_args and arguments.command is not _run:
         raise UsageError("only `readygate run` takes arguments for pytest after --")
+    refuse_ours(arguments.pytest_args)
     command: Callable[[argparse.Namespace], int] = arguments.command
     return int(command(arguments))
 
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--for", dest="lasting", metavar="TIME", default="5m", help="how long (default: 5m)")
     watch.add_argument("--every", metavar="TIME", default="10s", help="from one look to the next (default: 10s)")
     watch.add_argument(
-        "--tolerate", metavar="N", type=int, default=0, help="how many looks may be no GO (default: 0)"
+        "--tolerate", metavar="N", type=count, default=0, help="how many looks may be no GO (default: 0)"
     )
     _add_inventory(watch)
     _add_target(watch)
@@ -209,14 +211,7 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=_named, default=Path("readygate-out"), help="default: readygate-out")
-
-
-def _named(text: str) -> Path:
-    """A folder; an empty one is what a variable leaves that is not set, and would be the current folder."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; name a folder")
-    return Path(text)
+    parser.add_argument("--out", type=folder, default=Path("readygate-out"), help="default: readygate-out")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -228,7 +223,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "a run that writes its own answers would be no gate; run `readygate baselines --update` instead"
         )
-    wait_s = _seconds(arguments.wait)
+    wait_s = seconds(arguments.wait)
     alone = not (arguments.pytest_args or wait_s)  # pytest's workers and later looks connect by themselves
     with pointed_to(arguments.target):
         loaded = load(arguments.inventory, arguments.env, os.environ, meanwhile=connect_early) if alone else None
@@ -256,19 +251,10 @@ def _watch(arguments: argparse.Namespace) -> int:
             arguments.env,
             arguments.profile,
             arguments.out,
-            lasting_s=_seconds(arguments.lasting),
-            every_s=_seconds(arguments.every),
+            lasting_s=seconds(arguments.lasting),
+            every_s=seconds(arguments.every),
             tolerate=arguments.tolerate,
         )
-
-
-def _seconds(text: str) -> float:
-    from readygate.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except Mistake as mistake:
-        raise UsageError(str(mistake)) from None
 
 
 def _merge(arguments: argparse.Namespace) -> int:

@@ -82,8 +82,12 @@ def add_entry(path: Path, key: str, model: type[_Entry], fields: Mapping[str, st
         raise error from None
     if after[:-1] != before:
         raise UsageError(f"{path.name} would read differently with this at its end; add it by hand:\n{added}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, whole)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, whole)
+    except OSError as error:
+        wrong = (error.strerror or "unusable").lower()
+        raise UsageError(f"{path}: can't be written: {wrong}; add this by hand:\n{added}") from None
     return added
 
 

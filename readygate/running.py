@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from shutil import get_terminal_size
 from time import monotonic, sleep
 
 import pytest
@@ -211,9 +212,10 @@ def _look(
             *("-p", "no:locust"),
             *([] if cache else ["-p", "no:cacheprovider"]),
             *("-q", "--no-header", "--no-summary", "--tb=no", "--show-capture=no"),
-            "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning",  # testinfra's, by our own import
             *("--import-mode=importlib", "--continue-on-collection-errors"),
             *extra,
+            # Testinfra's, by our own import; the last one counts.
+            "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning",
         ],
         plugins=[session],
     )
@@ -287,8 +289,10 @@ def _conclude(judged: Judged, out: Path, root: Path, *, is_kept: bool) -> None:
 
 
 def _print(run: Run, verdict: Verdict) -> None:
-    width = min(os.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
-    text = render_terminal(run, verdict, width=width, colour=sys.stdout.isatty())
+    is_terminal = sys.stdout.isatty()
+    width = min(get_terminal_size().columns, 100) if is_terminal else 80
+    colour = is_terminal and not os.environ.get("NO_COLOR")  # no-color.org
+    text = render_terminal(run, verdict, width=width, colour=colour)
     print(REDACTOR.redact(text))  # noqa: T201
 
 

@@ -23,17 +23,21 @@ def init(folder: Path) -> int:
         if there.exists():
             print(f"kept     {relative}")  # noqa: T201
             continue
-        try:
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes((SHIPPED / relative).read_bytes())
-        except OSError as error:
-            raise UsageError(f"{there}: can't be written: {(error.strerror or 'unusable').lower()}") from None
+        _write(there, (SHIPPED / relative).read_bytes())
         print(f"written  {relative}")  # noqa: T201
     if not (ignored := folder / ".gitignore").exists():
-        ignored.write_text("readygate-out/\n")
+        _write(ignored, b"readygate-out/\n")
         print("written  .gitignore")  # noqa: T201
     print("\nnext: describe your system in inventory.yml, then `readygate run`")  # noqa: T201
     return ExitCode.GO
+
+
+def _write(there: Path, content: bytes) -> None:
+    try:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{there}: can't be written: {(error.strerror or 'unusable').lower()}") from None
 
 
 def show_diff(folder: Path) -> int:

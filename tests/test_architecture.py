@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "readygate"
 ROOMS = (
     ("errors",),
     ("units", "redaction", "signals", "streams"),
+    ("arguments",),
     ("announcing",),
     ("kinds", "conditions", "expectation"),
     ("spec",),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +36,27 @@ def project(tmp_path: Path) -> Project:
     made.write("file", "x")
     made.write("inventory.yml", INVENTORY.format(folder=tmp_path))
     return made
+
+
+@pytest.fixture
+def at_a_terminal(project: Project) -> Callable[..., str]:
+    """What a command prints at a terminal of so many columns."""
+
+    def printed(columns: int, *arguments: str, **environ: str) -> str:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        command = [sys.executable, "-m", "readygate", *arguments]
+        environ = {key: value for key, value in {**os.environ, **environ}.items() if key != "COLUMNS"}
+        with subprocess.Popen(command, cwd=project.folder, stdout=theirs, stderr=theirs, env=environ):
+            os.close(theirs)
+            said = b""
+            with contextlib.suppress(OSError):  # how Linux says that nobody holds the other end any more
+                while data := os.read(ours, 4096):
+                    said += data
+        os.close(ours)
+        return said.decode()
+
+    return printed
 
 
 # What each command ends in.
@@ -131,6 +158,14 @@ def in_a_shell(project: Project, arguments: str, streams: str) -> int:
     return int((project.folder / "code").read_text())
 
 
+def test_a_terminal_is_filled_and_coloured_as_it_wants(project: Project, at_a_terminal: Callable[..., str]) -> None:
+    project.readygate("run")
+    assert "\x1b[1;32mGO\x1b[0m" in at_a_terminal(80, "report")
+    assert "\x1b" not in at_a_terminal(80, "report", NO_COLOR="1")
+    unknown = at_a_terminal(0, "report", NO_COLOR="1")  # as in many a CI
+    assert "Release: all that was asked for is met, 2 verified." in unknown
+
+
 def test_what_a_terminal_can_not_show_is_written_another_way(project: Project) -> None:
     project.write("inventory.yml", (project.folder / "inventory.yml").read_text().replace("shop", "магазин — é"))
     for environ in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
@@ -169,6 +204,10 @@ def test_an_inventory_that_can_not_be_used_is_one_line(
         (["plan", "--", "-k", "x"], "only `readygate run` takes arguments for pytest after --"),
         (["demo", "--break", "stale-backupp"], "no fault is called 'stale-backupp'; did you mean 'stale-backup'?"),
         (["run", "--out", ""], "readygate run: error: argument --out: is empty; name a folder"),
+        (["run", "--", "--profile=nightly"], "after -- --profile would not be heard; write `readygate run PROFILE`"),
+        (["run", "--", "--env", "x"], "after -- --env would not be heard; write --env before the --"),
+        (["watch", "--tolerate=-1"], "argument --tolerate: '-1' is not a number; write e.g. 3"),
+        (["attest", "a", "--by=me", "--evidence=x", "--inventory=/proc/version"], "/proc/attestations.yml: can't be"),
         (["run", "--shard", ""], "'' is not a shard; write e.g. 3/8"),
         (["run", "--out", "file"], "file: can't be written to: file exists; name another folder"),
         (["init", "file"], "file/inventory.yml: can't be written: "),
