@@ -165,6 +165,28 @@ def test_a_secret_is_found_and_told_without_itself(shop: Path, path: str, text: 
     assert "horse" not in told
 
 
+@pytest.mark.parametrize("padding", [b"x = 1\n" * 500_000, b"\0\1\2" * 3000], ids=["3 MB", "binary"])
+def test_a_secret_in_a_long_or_binary_file_is_found(shop: Path, padding: bytes) -> None:
+    (shop / "dump.sql").write_bytes(padding + f"token = '{TOKEN}'\n".encode())
+    git(shop, "add", "-A")
+    git(shop, "commit", "-q", "-m", "a dump")
+    assert failing(shop, leaks=0, leaks_in_history=0) == {"repository.leaks", "repository.leaks_in_history"}
+
+
+def test_a_secret_in_utf_16_is_found() -> None:
+    assert [each.line for each in leaks_in("notes.txt", f"a\ntoken {TOKEN}\n".encode("utf-16"))] == [2]
+
+
+def test_a_file_of_the_history_that_is_too_long_to_be_read_is_an_error(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("readygate.areas.repository.leaks._MOST_BYTES", 2_000_000)
+    commit(shop, {"dump.sql": "x = 1\n" * 500_000})
+    with pytest.raises(CouldNotLook, match=r"dump\.sql has a version of 3 MB"):
+        failing(shop, leaks_in_history=0)
+    assert not failing(shop, leaks_in_history=0, may_leak=["dump.sql"])
+
+
 def test_a_secret_that_was_removed_is_found_in_the_history(shop: Path) -> None:
     commit(shop, {"deploy.py": f"token = '{TOKEN}'\n"})
     commit(shop, {"deploy.py": "token = os.environ['TOKEN']\n"})

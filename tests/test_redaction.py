@@ -58,6 +58,19 @@ def test_a_secret_is_replaced_however_it_is_written(redactor: Redactor, form: st
     )
 
 
+@pytest.mark.parametrize("user", ["a", "ab", "abc", "abcd", "вася"])
+@pytest.mark.parametrize("behind", ["", "\n", ":again"])
+@pytest.mark.parametrize("secret", ["hunter2", "swordfish", "x9Q?", "пароль", SECRET])
+def test_a_secret_in_the_base64_of_a_longer_text_is_replaced(secret: str, user: str, behind: str) -> None:
+    redactor = Redactor()
+    redactor.add(secret, "DB")
+    encoded = base64.b64encode(f"{user}:{secret}{behind}".encode()).decode()
+    shown = redactor.redact(f"auth: {encoded}")
+    assert "[redacted DB]" in shown
+    # What is left at either end of the mask are at most two letters that hold bits of the secret.
+    assert len("".join(re.split(r"\[redacted DB\]", shown.removeprefix("auth: ")))) <= len(encoded) - len(secret)
+
+
 def test_other_text_is_left_alone(redactor: Redactor) -> None:
     text = "nginx is active; see https://example.com/a@b:c and ssh://deploy@app-1; basic authentication"
     assert redactor.redact(text) == text

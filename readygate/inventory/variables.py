@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from readygate.errors import InventoryError, Mistake, Position, Problem
 from readygate.inventory import source
+from readygate.inventory.plain_secrets import plain_secret, secret_in_command
 from readygate.inventory.source import Entry, Node, Scalar, Sequence
 from readygate.redaction import SHORTEST, Redactor
 from readygate.spec import Path as TreePath
@@ -56,6 +57,8 @@ class _Filling:
             if "${" in key:
                 mend = "write the name out; only values are filled in"
                 self._refuse(entry.key_position, where, Mistake("a key can't hold ${…}", mend))
+            elif held := secret_in_command(key):
+                self._refuse(entry.key_position, where, _in_plain_text(held))
             entries[key] = Entry(entry.key_position, self._node(entry.node, where))
         return source.Mapping(tree.position, entries)
 
@@ -65,6 +68,8 @@ class _Filling:
         if isinstance(node, Sequence):
             items = tuple(self._node(item, (*path, index)) for index, item in enumerate(node.items))
             return Sequence(node.position, items)
+        if isinstance(node.value, str) and (held := plain_secret(path, node.value)):
+            self._refuse(node.position, path, _in_plain_text(held))
         if not isinstance(node.value, str) or "${" not in node.value:
             return node
         text = self._filled(node.value, node.position, path)
@@ -141,6 +146,11 @@ class _Filling:
 
     def _refuse(self, position: Position, path: TreePath, mistake: Mistake) -> None:
         self.problems.append(Problem(position, dotted(path), mistake.wrong, mistake.mend))
+
+
+def _in_plain_text(held: str) -> Mistake:
+    mend = "export a variable, and write ${NAME} in its place, e.g. ${API_TOKEN} or ${DB_PASSWORD}"
+    return Mistake(f"{held} holds a secret in plain text", mend)
 
 
 def _end_of_reference(text: str, start: int) -> int | None:

@@ -155,9 +155,7 @@ def observe_log_leaks(github_api: GitHubApi, last_runs: LastRuns, newest_jobs: t
         return Observed(None, last_runs.reason)
     ran = [each for each in newest_jobs if each["conclusion"] != "skipped"]
     found = [
-        leak
-        for job in ran
-        for leak in leaks_in(job["name"], github_api.text(f"/actions/jobs/{job['id']}/logs"), whatever=True)
+        leak for job in ran for leak in leaks_in(job["name"], github_api.text(f"/actions/jobs/{job['id']}/logs"))
     ]
     return Observed(len(found), "; ".join(map(str, found[:5])))
 

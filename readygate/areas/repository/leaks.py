@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -13,8 +14,9 @@ from readygate.areas.servers.secrets import Secret as Declared
 from readygate.areas.servers.secrets import SecretValue, names_a_secret
 from readygate.errors import CouldNotLook
 
-# Longer files are builds and data; a secret there would be in its source too.
-_MOST_BYTES = 2_000_000
+# Of a history so much is held in memory at once, and no file that is longer is read.
+_MOST_BYTES = 100_000_000
+_MOST_FILES = 500
 
 # By kind, how such a secret looks, and what stands in each: to look for that first is a hundred times quicker.
 _SHAPES: dict[str, tuple[str, tuple[bytes, ...]]] = {
@@ -67,12 +69,11 @@ class Leak:
         return f"{self.path}:{self.line} {self.kind}" if self.line else f"{self.path} {self.kind}"
 
 
-def leaks_in(path: str, content: bytes, *, whatever: bool = False) -> Iterator[Leak]:
-    """The secrets in one file; of `whatever` it is, even where it is long or binary."""
+def leaks_in(path: str, content: bytes) -> Iterator[Leak]:
+    """The secrets in one file, however long it is; in a binary one, those that stand in it as text."""
     if path.endswith(_KEY_STORES):
         yield Leak(path, 0, "a store of keys")
-    if not whatever and (len(content) > _MOST_BYTES or b"\0" in content[:8000]):
-        return
+    content = _readable(content)
     text = ""
     for kind, (shape, marks) in _SHAPES.items():
         if any(mark in content for mark in marks):
@@ -81,6 +82,13 @@ def leaks_in(path: str, content: bytes, *, whatever: bool = False) -> Iterator[L
                 yield Leak(path, text.count("\n", 0, found.start()) + 1, kind)
     if _is_env_file(path):
         yield from _env_leaks(path, content.decode(errors="replace"))
+
+
+def _readable(content: bytes) -> bytes:
+    """Windows' own tools write UTF-16, where each letter has a zero beside it."""
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace").encode()
+    return content
 
 
 def _is_env_file(path: str) -> bool:
@@ -99,38 +107,37 @@ def _env_leaks(path: str, text: str) -> Iterator[Leak]:
             yield Leak(path, number, f"a value of {found[1]}")
 
 
-def _unless_allowed(leaks: Iterator[Leak], allowed: Sequence[str]) -> tuple[Leak, ...]:
-    return tuple(leak for leak in leaks if not any(fnmatchcase(leak.path, each) for each in allowed))
+def _may_leak(path: str, allowed: Sequence[str]) -> bool:
+    return any(fnmatchcase(path, each) for each in allowed)
 
 
 def leaks_of(checkout: Checkout, allowed: Sequence[str]) -> tuple[Leak, ...]:
     """The secrets in the files that are tracked now; `allowed` are patterns of paths that may have some."""
-    files = ((path, checkout.read(path)) for path in checkout.tracked)
-    return _unless_allowed((leak for path, held in files if held for leak in leaks_in(path, held)), allowed)
+    files = ((path, checkout.read(path)) for path in checkout.tracked if not _may_leak(path, allowed))
+    return tuple(leak for path, held in files if held for leak in leaks_in(path, held))
 
 
 def leaks_in_history(root: Path, allowed: Sequence[str]) -> tuple[Leak, ...]:
     """The secrets in any version of any file that a branch or a tag leads to.
 
-    CouldNotLook: the clone is shallow, so the rest of its history isn't here.
+    CouldNotLook: the clone is shallow, so the rest of its history isn't here; a file is too long to be read.
     """
     if git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
         raise CouldNotLook(
             "the clone is shallow, so most of its history is not here", mend="clone it whole: fetch-depth: 0"
         )
-    return _unless_allowed(_history(root), allowed)
+    return tuple(_history(root, allowed))
 
 
-def _history(root: Path) -> Iterator[Leak]:
+def _history(root: Path, allowed: Sequence[str]) -> Iterator[Leak]:
     listed = git(root, "rev-list", "--objects", "--all", within=300).decode(errors="surrogateescape").splitlines()
-    paths = dict(line.split(" ", 1) for line in listed if " " in line)
+    named = (line.split(" ", 1) for line in listed if " " in line)
+    paths = {name: path for name, path in named if not _may_leak(path, allowed)}
     asked = "".join(f"{name}\n" for name in paths).encode()
     sizes = git(root, "cat-file", "--batch-check", stdin=asked, within=300).decode().splitlines()
     told = (line.split() for line in sizes)
-    wanted = [name for name, kind, size in told if kind == "blob" and int(size) <= _MOST_BYTES]
-    # A few at a time: a whole history does not fit into memory.
-    for first in range(0, len(wanted), 500):
-        names = wanted[first : first + 500]
+    wanted = [(name, int(size)) for name, kind, size in told if kind == "blob"]
+    for names in _handfuls(wanted, paths):
         held = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode(), within=300)
         begin = 0
         for name in names:
@@ -138,3 +145,20 @@ def _history(root: Path) -> Iterator[Leak]:
             size = int(held[begin:head_end].split()[2])
             yield from leaks_in(paths[name], held[head_end + 1 : head_end + 1 + size])
             begin = head_end + size + 2
+
+
+def _handfuls(wanted: Sequence[tuple[str, int]], paths: Mapping[str, str]) -> Iterator[list[str]]:
+    """A few at a time: a whole history does not fit into memory. CouldNotLook: one file alone does not."""
+    names: list[str] = []
+    held = 0
+    for name, size in wanted:
+        if size > _MOST_BYTES:
+            told = f"{paths[name]} has a version of {size // 1_000_000} MB in the history, and that is not read"
+            raise CouldNotLook(told, mend="take it out of the history, or name it in `may_leak`")
+        if names and (held + size > _MOST_BYTES or len(names) == _MOST_FILES):
+            yield names
+            names, held = [], 0
+        names.append(name)
+        held += size
+    if names:
+        yield names
