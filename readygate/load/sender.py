@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import gevent
 from gevent import getcurrent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
-from gevent.queue import SimpleQueue
 from locust.exception import StopUser
 
 from readygate.load.plan import Plan
@@ -23,7 +23,7 @@ from readygate.load.visitor import Visitor
 READY, DONE = "readygate-ready", "readygate-done"
 
 _SIGN_INS_AT_ONCE = 10
-_PROBE_S = 0.02  # how often the event loop is asked whether it is on time
+_PROBE_S = 0.05  # how often the event loop is asked whether it is on time
 
 clock = time.perf_counter
 
@@ -46,9 +46,14 @@ class Sender:
         self._plan: Plan | None = None
         self._planned = Event()
         self._signing = BoundedSemaphore(_SIGN_INS_AT_ONCE)
-        self._arrivals: SimpleQueue[tuple[float, bool]] = SimpleQueue()
+        self._arrivals: Iterator[float] = iter(())
+        self._next: float | None = None  # when the next visit is due
+        self._timer: Any = None
+        self._backlog: deque[float] = deque()  # when visits were due that no user was free for
+        self._idle: deque[Any] = deque()  # the greenlets of users who are free
+        self._hub: Any = gevent.get_hub()
         self._open: defaultdict[int, int] = defaultdict(int)  # visits not ended, by the second they were due in
-        self._admitted = self._idle = self._begun = self._under_way = 0
+        self._admitted = self._begun = self._under_way = 0
         self._start = 0.0
         self._over = False
         self._greenlets: list[Any] = []
@@ -85,10 +90,11 @@ class Sender:
         if self._over:
             return
         gevent.killall(self._greenlets)
-        while not self._arrivals.empty():
-            due, _ = self._arrivals.get()
+        self._next = None
+        for due in self._backlog:
             self._open[int(due)] -= 1
             self._under_way -= 1
+        self._backlog.clear()
         self._finish(patience=1.0)
 
     def _say_when_ready(self) -> None:
@@ -106,22 +112,32 @@ class Sender:
 
     def _run(self) -> None:
         plan = self._the_plan
-        if plan.rate is None:
-            gevent.sleep(max(0.0, self._start + plan.schedule.seconds - clock()))
-        else:
-            self._pump(plan, plan.rate / plan.generators)
+        if plan.rate is not None:
+            each, offset = plan.rate / plan.generators, (self._index + 0.5) / plan.generators
+            seed = plan.seed * 1000 + self._index
+            self._arrivals = plan.schedule.arrivals(each, poisson=plan.poisson, seed=seed, offset=offset)
+            self._next = next(self._arrivals, None)
+            self._send_due()
+        gevent.sleep(max(0.0, self._start + plan.schedule.seconds - clock()))
+        self._send_due()  # what the timer was too late for
         self._finish(patience=plan.timeout + 0.5)
 
-    def _pump(self, plan: Plan, rate: float) -> None:
-        offset = (self._index + 0.5) / plan.generators
-        seed = plan.seed * 1000 + self._index
-        for due in plan.schedule.arrivals(rate, poisson=plan.poisson, seed=seed, offset=offset):
-            ahead = self._start + due - clock()
+    def _send_due(self) -> None:
+        """Hand every visit that is due to a user. A timer calls again for the next: a greenlet would cost more."""
+        while self._next is not None:
+            ahead = self._start + self._next - clock()
             if ahead > 0:
-                gevent.sleep(ahead)
+                self._timer = self._hub.loop.timer(ahead)
+                self._timer.start(self._send_due, update=True)
+                return
+            due, self._next = self._next, next(self._arrivals, None)
             self._is_due(due)
-            self._arrivals.put((due, self._idle > len(self._arrivals)))
-        gevent.sleep(max(0.0, self._start + plan.schedule.seconds - clock()))
+            if self._idle:
+                user = self._idle.popleft()
+                user.visit = Visit(due)
+                self._hub.loop.run_callback(user.switch)
+            else:
+                self._backlog.append(due)
 
     def _is_due(self, at: float) -> None:
         self.tally.due(int(at))
@@ -199,15 +215,22 @@ class Sender:
             gevent.sleep(0.05)
 
     def _await_arrival(self) -> None:
-        self._idle += 1
-        try:
-            due, was_free = self._arrivals.get()
-        finally:
-            self._idle -= 1
-        late = clock() - self._start - due
         # Waiting for a user who is free is the target's fault; a timer that is late is ours.
-        self.tally.waited("late" if was_free else "backlog", late)
-        _this().visit = Visit(due, 0.0 if was_free else late)
+        user = _this()
+        if self._backlog:
+            due = self._backlog.popleft()
+            late = clock() - self._start - due
+            self.tally.waited("backlog", late)
+            user.visit = Visit(due, late)
+            return
+        self._idle.append(user)
+        try:
+            self._hub.switch()
+        except BaseException:
+            if user in self._idle:
+                self._idle.remove(user)
+            raise
+        self.tally.waited("late", clock() - self._start - user.visit.due)
 
     def _begin(self, now: float) -> None:
         self._is_due(now)
@@ -262,8 +285,8 @@ class Sender:
             while look <= now:
                 self.tally.waited("loop", now - look)
                 look += _PROBE_S
-            backlog = max(backlog, len(self._arrivals))
-            busy = max(busy, self._under_way - len(self._arrivals))
+            backlog = max(backlog, len(self._backlog))
+            busy = max(busy, self._under_way - len(self._backlog))
             if int(now - self._start) > second:
                 self.tally.gauge(second, busy, backlog)
                 before, used = used, _processor_s()
