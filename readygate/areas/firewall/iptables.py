@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 
 from readygate.areas.firewall.ranges import ranges, span_of
 from readygate.areas.firewall.rules import (
     CALM,
+    ELSEWHERE,
     NEVER,
     UNKNOWN,
     Action,
@@ -25,7 +27,7 @@ from readygate.areas.firewall.rules import (
 # Where each table stands in a hook, as in the kernel's enum nf_ip_hook_priorities.
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
 _VERDICTS = {"ACCEPT": Verdict.ALLOW, "DROP": Verdict.DENY, "REJECT": Verdict.REJECT}
-_PASSES_ON = {"LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "TOS", "DSCP"}
+_PASSES_ON = {"LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "MARK", "CONNMARK", "TCPMSS", "TOS", "DSCP"}
 _PASSES_ON |= {"SET", "SECMARK", "CONNSECMARK", "CHECKSUM", "CLASSIFY", "TTL", "HL", "SNAT", "MASQUERADE", "RATEEST"}
 _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp"}
 
@@ -97,7 +99,9 @@ def _rules(words: list[str], line: str, family: int, prefix: str, chains: Collec
         else:
             matches.extend(_match(option, values, is_negated, family))
     action: Action
-    if not target or target in _PASSES_ON:
+    if target == "NOTRACK" or "--notrack" in options:
+        action = Flow.UNTRACK
+    elif not target or target in _PASSES_ON or target == "CT":
         action = None
     elif target in _VERDICTS:
         action = _VERDICTS[target]
@@ -108,9 +112,10 @@ def _rules(words: list[str], line: str, family: int, prefix: str, chains: Collec
     elif target in ("DNAT", "REDIRECT"):
         to = options.get("--to-destination" if target == "DNAT" else "--to-ports", "")
         address, port = _goal(to) if target == "DNAT" else (None, to)
-        if (port and not port.isdigit()) or (target == "DNAT" and not address):
-            return undetermined(matches, line)
-        action = Divert(address, int(port) if port else None)
+        is_known = (not port or port.isdigit()) and (target == "REDIRECT" or _is_address(address))
+        action = Divert(address, int(port) if port else None) if is_known else ELSEWHERE
+    elif " nat " in prefix:
+        action = ELSEWHERE
     else:
         return undetermined(matches, line)
     return (Rule(tuple(matches), action, line),)
@@ -202,6 +207,13 @@ def _ports(field: str, text: str, negated: bool) -> Match:
             return UNKNOWN
         spans.append((int(first), int(last) if colon else int(first)))
     return Match(field, ranges(*spans), negated=negated)
+
+
+def _is_address(text: str | None) -> bool:
+    try:
+        return bool(ip_address(text or ""))
+    except ValueError:
+        return False
 
 
 def _goal(text: str) -> tuple[str | None, str]:

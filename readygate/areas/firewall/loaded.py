@@ -61,7 +61,7 @@ def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
         )
     try:
         chains = parse_rules(listings)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
         raise CouldNotLook(f"the rules of {server.name} can't be read: {error}") from error
     evidence = tuple(Evidence(tool, text) for tool, text in listings.items() if tool != "nft")
     return Loaded(Ruleset(chains), evidence, listings)

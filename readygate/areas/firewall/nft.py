@@ -10,6 +10,7 @@ from typing import Any
 from readygate.areas.firewall.ranges import Span, ranges, span_of
 from readygate.areas.firewall.rules import (
     CALM,
+    ELSEWHERE,
     NEVER,
     UNKNOWN,
     Action,
@@ -25,8 +26,19 @@ from readygate.areas.firewall.rules import (
 
 _FAMILIES = {"ip": frozenset({4}), "ip6": frozenset({6}), "inet": frozenset({4, 6}), "netdev": frozenset({4, 6})}
 _VERDICTS = {"accept": Verdict.ALLOW, "drop": Verdict.DENY, "reject": Verdict.REJECT}
-_PASSES_ON = {"counter", "log", "comment", "notrack", "mangle", "masquerade", "snat", "meta", "ct helper", "quota"}
-_PASSES_ON |= {"set", "flow", "ct timeout", "last"}
+_PASSES_ON = {
+    "counter",
+    "log",
+    "comment",
+    "mangle",
+    "masquerade",
+    "snat",
+    "meta",
+    "ct helper",
+    "flow",
+    "ct timeout",
+    "last",
+}
 _ADDRESSES = {("ip", "saddr"): ("source", 4), ("ip", "daddr"): ("destination", 4)}
 _ADDRESSES |= {("ip6", "saddr"): ("source", 6), ("ip6", "daddr"): ("destination", 6)}
 _PORTS = {"dport": "port", "sport": "source port"}
@@ -40,6 +52,7 @@ _NAMES = {
     ("ct", "status"): "status",
 }
 _IP_FAMILIES = {"ipv4": "4", "ipv6": "6", "ip": "4", "ip6": "6"}
+_WRITTEN_OVER = ("dport", "daddr", "saddr", None)
 _TYPE_OF_OWN = {"result": "type", "flags": ["daddr"]}
 
 
@@ -58,17 +71,28 @@ class _Table:
 def parse_nft(text: str, *, skip: Collection[tuple[str, str]] = ()) -> dict[str, Chain]:
     """The chains of all tables, by their full names; `skip` are tables, by family and name, that are read elsewhere.
 
+    Version 1.0.6 names the table where the flags should be, and no device of a chain: of these it isn't known to what
+    they apply.
+
     Raises ValueError where this isn't such a listing.
     """
     objects = json.loads(text)["nftables"]
     chains: dict[str, Chain] = {}
     sets: dict[str, dict[str, list[Any]]] = {}
+    perhaps_dormant: set[str] = set()
+    applies: dict[str, Match] = {}
     for kind, thing in (item for each in objects for item in each.items()):
         where = (thing.get("family", ""), thing.get("table", ""))
         prefix = f"nft {' '.join(where)} "
         if where in skip or where[0] not in _FAMILIES:
             continue
-        if kind == "chain":
+        if kind == "table":
+            flags = set(_names(thing.get("flags", [])))
+            if "dormant" in flags:
+                skip = {*skip, (where[0], thing["name"])}
+            elif flags - {"owner", "persist"}:
+                perhaps_dormant.add(f"nft {where[0]} {thing['name']} ")
+        elif kind == "chain":
             base = "hook" in thing
             chains[prefix + thing["name"]] = Chain(
                 prefix + thing["name"],
@@ -83,7 +107,30 @@ def parse_nft(text: str, *, skip: Collection[tuple[str, str]] = ()) -> dict[str,
             chain = chains[prefix + thing["chain"]]
             rules = _rules(thing["expr"], _Table(prefix, sets.get(prefix, {})))
             chains[chain.name] = replace(chain, rules=(*chain.rules, *rules))
+        if kind == "chain" and base and prefix in perhaps_dormant:
+            applies[prefix + thing["name"]] = UNKNOWN
+        elif kind == "chain" and base and thing["hook"] in ("ingress", "egress"):
+            applies[prefix + thing["name"]] = (
+                Match("in", names=frozenset(_names(thing["dev"]))) if "dev" in thing else UNKNOWN
+            )
+    for name, condition in applies.items():
+        chains |= _only_where(condition, chains[name])
     return chains
+
+
+def _names(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
+def _only_where(condition: Match, chain: Chain) -> dict[str, Chain]:
+    """A chain that sees only some packets, such as those of its device, and perhaps none: all others go by it."""
+    body = Chain(
+        f"{chain.name} where it applies",
+        chain.families,
+        (*chain.rules, Rule((), chain.policy, f"policy of {chain.name}")),
+    )
+    to_it = Rule((condition,), Jump(body.name, comes_back=False), f"{chain.name}, if it applies")
+    return {chain.name: replace(chain, rules=(to_it,), policy=Verdict.ALLOW), body.name: body}
 
 
 def _rules(expressions: list[dict[str, Any]], table: _Table) -> Iterator[Rule]:
@@ -102,13 +149,32 @@ def _rules(expressions: list[dict[str, Any]], table: _Table) -> Iterator[Rule]:
                     yield Rule((*matches, *on_it), _action(name, value, table), text)
             elif kind in ("limit", "ct count"):
                 matches.append(NEVER if content.get("inv") else CALM)
-            elif kind not in _PASSES_ON:
-                yield Rule(tuple(matches), _action(kind, content, table), text)
-        except _NotUnderstood:
-            if kind == "match":
+            elif kind in ("set", "meter"):
+                matches.extend(_kept_count(content.get("stmt") or []))
+            elif kind == "quota":
                 matches.append(UNKNOWN)
-            else:
+            elif kind not in _PASSES_ON or _is_led_on(kind, content):
+                yield Rule(tuple(matches), _action(kind, content, table), text)
+        except (_NotUnderstood, AttributeError, KeyError, TypeError, ValueError):
+            if kind != "match":
                 yield from undetermined(matches, text)
+            matches.append(UNKNOWN)  # whatever the rule does then, it may not come to it
+
+
+def _kept_count(statements: Any) -> Iterator[Match]:
+    """What is counted for each element of a set, such as a rate for each peer."""
+    for statement in statements if isinstance(statements, list) else [statements]:
+        ((kind, content),) = statement.items()
+        if kind != "counter":
+            limits = kind in ("limit", "ct count")
+            yield (NEVER if content.get("inv") else CALM) if limits else UNKNOWN
+
+
+def _is_led_on(kind: str, content: Any) -> bool:
+    """Whether a packet's own port or address is written over."""
+    return (
+        kind == "mangle" and "payload" in content["key"] and content["key"]["payload"].get("field") in _WRITTEN_OVER
+    )
 
 
 def _action(kind: str, content: Any, table: _Table) -> Action:
@@ -120,11 +186,16 @@ def _action(kind: str, content: Any, table: _Table) -> Action:
         return None
     if kind in ("jump", "goto"):
         return Jump(table.prefix + content["target"], kind == "jump")
+    if kind == "notrack":
+        return Flow.UNTRACK
+    if kind == "mangle":
+        return ELSEWHERE
     if kind in ("dnat", "redirect"):
         content = content or {}
         address, port = content.get("addr"), content.get("port")
         if isinstance(address, str | None) and isinstance(port, int | None) and (address or kind == "redirect"):
             return Divert(address, port)
+        return ELSEWHERE
     raise _NotUnderstood
 
 

@@ -30,6 +30,7 @@ class Flow(Enum):
     """What a rule may do besides ending it."""
 
     RETURN = "return"
+    UNTRACK = "untrack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,17 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Divert:
-    """On to another address or port (DNAT); without an address to a port of the host itself."""
+    """On to another address or port (DNAT); without an address to a port of the host itself.
+
+    Where it leads to is not known of one that is to a range, or by a map.
+    """
 
     address: str | None
     port: int | None
+    is_known: bool = True
+
+
+ELSEWHERE = Divert(None, None, is_known=False)
 
 
 Action = Verdict | Flow | Jump | Divert | None
@@ -120,7 +128,8 @@ class Knock:
     """A new connection, from all peers at once.
 
     `own` are the host's addresses of the family. `interfaces` are the peers behind each interface, by the routes;
-    None where these are not known. A diverted packet may be forwarded, and then `leaves_by` an interface.
+    None where these are not known. A diverted packet may be forwarded, and then `leaves_by` an interface. One that
+    some rule keeps from being tracked may be in the state of those, which is not new.
     """
 
     family: int
@@ -132,6 +141,7 @@ class Knock:
     diverted: bool = False
     forwarded: bool = False
     leaves_by: str | None = None
+    may_be_untracked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,26 +186,37 @@ class Ruleset:
     def fate(self, knock: Knock) -> Fate:
         """What becomes of a new connection, by its peer."""
         walk = _Walk(self, {}, [])
+        everyone = everybody(knock.family)
+        if any(rule.action is Flow.UNTRACK and _matched(rule, everyone, knock)[0] for rule in self.rules()):
+            knock = replace(knock, may_be_untracked=True)
         if knock.outgoing:
-            walk.end(Verdict.ALLOW, walk.ask(("output",), everybody(knock.family), knock)[0])
+            walk.end(Verdict.ALLOW, walk.ask(("output",), everyone, knock)[0])
         else:
-            arrived, diverted = walk.ask(("ingress", "prerouting"), everybody(knock.family), knock)
+            arrived, diverted = walk.ask(("ingress", "prerouting"), everyone, knock)
             walk.end(Verdict.ALLOW, walk.ask(("input",), arrived, knock)[0])
             for divert, peers in diverted.items():
+                if not divert.is_known:
+                    walk.end(Verdict.ALLOW, peers)
+                    walk.end(Verdict.DENY, peers)
+                    continue
                 led = _led(knock, divert)
                 hook = "forward" if led.forwarded else "input"
                 walk.end(Verdict.ALLOW, walk.ask((hook,), peers, led)[0])
         return Fate(walk.ends, walk.doubts[0] if walk.doubts else "")
 
     def asked(self, hook: str, family: int | None = None) -> list[Chain]:
-        """The chains of a hook, and all that these lead to."""
+        """The chains of a hook and all that they lead to, but for what nobody knows whether it applies."""
         found: dict[str, Chain] = {}
         waiting = [each for each in self.chains.values() if each.hook == hook and family in (None, *each.families)]
         while waiting:
             chain = waiting.pop()
             if chain.name not in found:
                 found[chain.name] = chain
-                jumps = (rule.action.chain for rule in chain.rules if isinstance(rule.action, Jump))
+                jumps = (
+                    rule.action.chain
+                    for rule in chain.rules
+                    if isinstance(rule.action, Jump) and rule.matches != (UNKNOWN,)
+                )
                 waiting.extend(self.chains[name] for name in jumps if name in self.chains)
         return list(found.values())
 
@@ -205,7 +226,7 @@ class Ruleset:
             rule
             for chain in self.asked("input")
             for number, rule in enumerate(chain.rules)
-            if rule.action is not None
+            if rule.action not in (None, Flow.UNTRACK)
             and any(before.ends_it and before.covers(rule) for before in chain.rules[:number])
         )
 
@@ -253,12 +274,12 @@ class _Walk:
         for rule in chain.rules:
             if not peers:
                 break
-            if rule.action is None:
+            if rule.action in (None, Flow.UNTRACK):
                 continue
             matched, is_sure = _matched(rule, peers, knock)
             if not matched:
                 continue
-            if not is_sure:
+            if not is_sure or rule.action == ELSEWHERE:
                 self.doubts.append(rule.text)
             back = NOBODY
             match rule.action:
@@ -316,7 +337,10 @@ def _peers_of(match: Match, knock: Knock) -> Ranges | bool | None:
         case "family":
             return str(knock.family) in match.names
         case "state":
-            return "new" in match.names or (knock.diverted and "dnat" in match.names)
+            is_new, is_untracked = "new" in match.names, "untracked" in match.names
+            if knock.may_be_untracked and is_new is not is_untracked:
+                return None
+            return is_new or (knock.diverted and "dnat" in match.names)
         case "status":
             return knock.diverted and "dnat" in match.names
         case "destination type":
