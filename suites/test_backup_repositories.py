@@ -23,6 +23,15 @@ def test_repository_holds_enough_backups(backup_repository, snapshots):
     assert snapshots.count in backup_repository.count
 
 
+@pytest.mark.check("backup_repository.size", severity="blocker")
+def test_newest_backup_in_the_repository_holds_something(backup_repository, newest_size):
+    """A backup of a folder whose disk was not mounted is young, whole, and empty.
+
+    Mend: see on the server what the job backs up, and let it end with an error where that isn't there.
+    """
+    assert newest_size in backup_repository.size
+
+
 @pytest.mark.check("backup_repository.whole", severity="blocker")
 def test_all_of_the_repository_can_be_read(backup_repository, wholeness):
     """Each backup builds on those before, so one pack with other bytes in it can take them all away.

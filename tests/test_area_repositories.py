@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from readygate.areas.backups.repositories import parse_borg, parse_pgbackrest, parse_restic
+from readygate.areas.backups.repositories import (
+    BackupRepository,
+    Snapshot,
+    parse_borg,
+    parse_pgbackrest,
+    parse_restic,
+)
 from readygate.drills import postgres
 from readygate.errors import CouldNotLook
 from tests.database_servers import as_user, folder_of
 from tests.holding import held
 
-EXPECTED = {"rpo": "1h", "count": 2, "whole": True}
+EXPECTED = {"rpo": "1h", "count": 2, "size": "250K", "whole": True}
 
 
 def shell(folder: Path, script: str, user: str | None = None) -> None:
@@ -106,7 +113,8 @@ def declared(repository: dict[str, Any], **expected: Any) -> dict[str, Any]:
 
 def test_a_sound_repository_holds(repository: dict[str, Any]) -> None:
     holds = held("backup_repositories", declared(repository, **EXPECTED))
-    assert holds == {"backup_repository.rpo": True, "backup_repository.count": True, "backup_repository.whole": True}
+    assert len(holds) == len(EXPECTED)
+    assert all(holds.values()), holds
 
 
 def test_a_repository_with_other_bytes_in_it_is_not_whole(repository: dict[str, Any], tmp_path: Path) -> None:
@@ -168,11 +176,12 @@ def test_a_tool_that_is_missing_says_nothing_of_the_repository(
 
 
 def test_what_the_tools_list_is_read() -> None:
-    assert parse_restic('[{"time": "2026-11-21T02:38:47.629802194Z"}]') == [1795228727]
+    assert parse_restic('[{"time": "2026-11-21T02:38:47.629802194Z", "id": "a1"}]') == [Snapshot(1795228727, "a1")]
     borgs = '{"archives": [{"name": "one", "start": "2026-11-21T02:38:50.000000"}, {"name": "two.checkpoint"}]}'
-    assert parse_borg(borgs) == [1795228730]
-    infos = '[{"backup": [{"error": false, "timestamp": {"stop": 5}}, {"error": true, "timestamp": {"stop": 6}}]}]'
-    assert parse_pgbackrest(infos) == [5]
+    assert parse_borg(borgs) == [Snapshot(1795228730, "one")]
+    backup = '"label": "5F", "info": {"size": 9}, "timestamp": {"stop": 5}'
+    infos = f'[{{"backup": [{{"error": false, {backup}}}, {{"error": true, {backup}}}]}}]'
+    assert parse_pgbackrest(infos) == [Snapshot(5, "5F", 9)]
 
 
 # What only one of them can suffer.
@@ -203,3 +212,45 @@ def test_an_archive_of_wal_with_a_gap_is_not_whole(repository: dict[str, Any], t
     segments = sorted(path for path in tmp_path.glob("repo/archive/shop/*/*/*") if path.suffix == ".gz")
     segments[len(segments) // 2].unlink()
     assert not held("backup_repositories", declared(repository, whole=True))["backup_repository.whole"]
+
+
+# A repository that was copied is another one to borg.
+BORG_MAY = "export BORG_RELOCATED_REPO_ACCESS_IS_OK=yes BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes"
+SHARED = {
+    "restic": (
+        "mkdir empty; restic backup -q -r repo --host other --tag weekly empty",
+        {"host": "other", "tag": "weekly"},
+        {"path": "{folder}/data"},
+    ),
+    "borg": ("mkdir empty; borg create repo::other-1 empty", {"archives": "other-*"}, {"archives": "[12]"}),
+}
+
+
+@pytest.mark.parametrize("made", SHARED, indirect=True)
+def test_an_empty_backup_of_another_server_does_not_stand_for_ours(
+    repository: dict[str, Any], made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    script, other, ours = SHARED[repository["tool"]]
+    mine = {name: value.format(folder=made[0]) for name, value in ours.items()}
+    time.sleep(8)
+    begun = time.time()
+    shell(tmp_path, f"{BORG_MAY}\n{script}")
+    everything = declared(repository, size="250K", rpo=f"{int(time.time() - begun) + 8}s")
+    size, rpo = "backup_repository.size", "backup_repository.rpo"
+    assert held("backup_repositories", everything) == {size: False, rpo: True}
+    assert held("backup_repositories", {**everything, **other}) == {size: False, rpo: True}
+    assert held("backup_repositories", {**everything, **mine}) == {size: True, rpo: False}
+    assert held("backup_repositories", {**everything, **mine, "rpo": "1h"}) == {size: True, rpo: True}
+
+
+@pytest.mark.parametrize("made", ["restic", "borg"], indirect=True)
+def test_of_nobody_there_is_no_backup(repository: dict[str, Any]) -> None:
+    nobody = {"restic": {"host": "nobody"}, "borg": {"archives": "nobody-*"}}[repository["tool"]]
+    holds = held("backup_repositories", declared(repository, **nobody, rpo="1h", count=1, size=1))
+    assert not any(holds.values()), holds
+
+
+def test_what_another_tool_does_not_know_is_refused() -> None:
+    for tool, given in (("borg", {"host": "a"}), ("restic", {"archives": "a-*"}), ("pgbackrest", {"tag": "a"})):
+        with pytest.raises(ValidationError, match=f"this is a repository of {tool}"):
+            BackupRepository.model_validate({"on": "app-1", "tool": tool, "at": "x", "rpo": "1d", **given})

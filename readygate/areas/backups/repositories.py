@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from readygate.areas.asking import Answer, run
 from readygate.areas.backups.wal_archive import fault_of_archive
 from readygate.areas.servers.files import age_s
-from readygate.errors import CouldNotLook
-from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
+from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import AtLeastCount, AtLeastSize, AtMostDuration, Flag, Seconds
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -32,28 +32,61 @@ class BackupRepository(Spec):
     settings: str | None = Field(
         None, description="A setting: a file there with the tool's variables, or pgbackrest's configuration."
     )
+    host: str | None = Field(None, description="A setting, of restic: whose backups, where several share it.")
+    path: str | None = Field(None, description="A setting, of restic: backups of which absolute path.")
+    tag: str | None = Field(None, description="A setting, of restic: backups with which tag.")
+    archives: str | None = Field(None, description="A setting, of borg: archives of which names, e.g. shop-*.")
     within: Seconds = Field(3600.0, description="A setting: how long reading all of it may take.")
 
     rpo: AtMostDuration | None = Field(None, description="How old the newest backup in it may be.")
     count: AtLeastCount | None = Field(None, description="How many backups there must be in it.")
+    size: AtLeastSize | None = Field(None, description="How large what the newest backup holds must be.")
     whole: Flag | None = Field(None, description="Whether all of it can be read, and is what was written.")
+
+    @model_validator(mode="after")
+    def _is_asked_of_its_tool(self) -> BackupRepository:
+        for name, tool in _ONLY:
+            if getattr(self, name) is not None and self.tool != tool:
+                raise Mistake(f"`{name}` is of {tool}, and this is a repository of {self.tool}", "leave it out")
+        return self
+
+
+# Which of the backups count, where several servers share a repository: how the tool is told.
+_ONLY = {
+    ("host", "restic"): "--host",
+    ("path", "restic"): "--path",
+    ("tag", "restic"): "--tag",
+    ("archives", "borg"): "--glob-archives",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A backup in a repository, by the tool's name for it; its moment is in seconds since 1970.
+
+    `size` is what it holds, in bytes; None where the list does not tell.
+    """
+
+    made_at: int
+    name: str
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshots:
-    """The moments of the backups in a repository, in seconds since 1970, the newest first."""
+    """The backups in a repository that count, the newest first."""
 
-    made_at: tuple[int, ...]
+    found: tuple[Snapshot, ...]
     asked_at: int
     evidence: tuple[Evidence, ...] = ()
 
     @property
     def count(self) -> int:
-        return len(self.made_at)
+        return len(self.found)
 
     @property
     def age_s(self) -> int | None:
-        return age_s(self.made_at[0], self.asked_at) if self.made_at else None
+        return age_s(self.found[0].made_at, self.asked_at) if self.found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +98,37 @@ class Wholeness:
     evidence: tuple[Evidence, ...] = ()
 
 
-def parse_restic(text: str) -> list[int]:
-    """The times of `restic snapshots --json`."""
-    return [int(datetime.fromisoformat(each["time"].replace("Z", "+00:00")).timestamp()) for each in json.loads(text)]
+def parse_restic(text: str) -> list[Snapshot]:
+    """What `restic snapshots --json` lists."""
+    return [Snapshot(_seconds(each["time"].replace("Z", "+00:00")), each["id"]) for each in json.loads(text)]
 
 
-def parse_borg(text: str) -> list[int]:
-    """The times of `borg list --json`, asked in UTC; a checkpoint is a backup that broke off."""
+def parse_borg(text: str) -> list[Snapshot]:
+    """What `borg list --json` lists, asked in UTC; a checkpoint is a backup that broke off."""
     archives = (each for each in json.loads(text)["archives"] if ".checkpoint" not in each["name"])
-    return [int(datetime.fromisoformat(each["start"]).replace(tzinfo=UTC).timestamp()) for each in archives]
+    return [Snapshot(_seconds(f"{each['start']}+00:00"), each["name"]) for each in archives]
 
 
-def parse_pgbackrest(text: str) -> list[int]:
-    """The times of `pgbackrest info --output=json`; a backup that copied damaged pages counts for none."""
-    backups = (each for stanza in json.loads(text) for each in stanza["backup"])
-    return [each["timestamp"]["stop"] for each in backups if not each.get("error")]
+def parse_pgbackrest(text: str) -> list[Snapshot]:
+    """What `pgbackrest info --output=json` lists; a backup that copied damaged pages counts for none."""
+    backups = (each for stanza in json.loads(text) for each in stanza["backup"] if not each.get("error"))
+    return [Snapshot(each["timestamp"]["stop"], each["label"], each["info"]["size"]) for each in backups]
+
+
+def _seconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp())
 
 
 @dataclass(frozen=True, slots=True)
 class _Tool:
-    """How a tool is asked, and understood; `{at}` and `{settings}` are filled in."""
+    """How a tool is asked, and understood; `{at}`, `{settings}`, `{only}` and `{name}` are filled in."""
 
     listing: str
-    parse: Callable[[str], list[int]]
+    parse: Callable[[str], list[Snapshot]]
     reading: str
     fault_of: Callable[[Answer], str | None]
+    weighing: str = ""
+    size_of: Callable[[Any], int] = int
 
 
 def _fault_of_restic(answer: Answer) -> str | None:
@@ -122,13 +161,22 @@ def _fault_of_pgbackrest(answer: Answer) -> str | None:
 
 _TOOLS: Mapping[str, _Tool] = {
     "restic": _Tool(
-        "restic --repo {at} --no-lock --no-cache snapshots --json",
+        "restic --repo {at} --no-lock --no-cache snapshots --json {only}",
         parse_restic,
         # Without --read-data a pack with other bytes in it goes unseen.
         "restic --repo {at} --no-lock --no-cache check --read-data",
         _fault_of_restic,
+        "restic --repo {at} --no-lock --no-cache stats --json --mode restore-size {name}",
+        lambda told: int(told["total_size"]),
     ),
-    "borg": _Tool("borg list --bypass-lock --json {at}", parse_borg, "borg check {at}", _fault_of_borg),
+    "borg": _Tool(
+        "borg list --bypass-lock --json {only} {at}",
+        parse_borg,
+        "borg check {at}",
+        _fault_of_borg,
+        "borg info --bypass-lock --json {at}::{name}",
+        lambda told: int(told["archives"][0]["stats"]["original_size"]),
+    ),
     "pgbackrest": _Tool(
         "pgbackrest {settings} --stanza={at} --log-level-file=off info --output=json",
         parse_pgbackrest,
@@ -152,12 +200,26 @@ def observe_snapshots(host: Any, backup_repository: BackupRepository) -> Snapsho
     if answer.exit:
         raise _unreadable(backup_repository.tool, answer)
     try:
-        made_at = tuple(sorted(tool.parse(listing), reverse=True))
+        found = tuple(sorted(tool.parse(listing), key=lambda each: each.made_at, reverse=True))
     except (ValueError, KeyError, TypeError) as error:
         raise CouldNotLook(f"what {backup_repository.tool} lists can't be understood: {error}") from error
-    newest = f"; the newest is of {datetime.fromtimestamp(made_at[0], UTC):%Y-%m-%d %H:%M} UTC" if made_at else ""
-    evidence = Evidence(_filled(tool.listing, backup_repository), f"{len(made_at)} backups{newest}")
-    return Snapshots(made_at, int(asked_at), (evidence,))
+    newest = f"; the newest is of {datetime.fromtimestamp(found[0].made_at, UTC):%Y-%m-%d %H:%M} UTC" if found else ""
+    evidence = Evidence(_filled(tool.listing, backup_repository), f"{len(found)} backups{newest}")
+    return Snapshots(found, int(asked_at), (evidence,))
+
+
+def observe_size(host: Any, backup_repository: BackupRepository, snapshots: Snapshots) -> int | None:
+    """Bytes that the newest backup holds; None where there is none. CouldNotLook: the tool does not tell."""
+    tool = _TOOLS[backup_repository.tool]
+    if not snapshots.found or not tool.weighing:
+        return snapshots.found[0].size if snapshots.found else None
+    answer = _run(host, backup_repository, _filled(tool.weighing, backup_repository, snapshots.found[0].name))
+    if answer.exit:
+        raise _unreadable(backup_repository.tool, answer)
+    try:
+        return tool.size_of(json.loads(answer.text))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise CouldNotLook(f"what {backup_repository.tool} tells of it can't be understood: {error}") from error
 
 
 def observe_wholeness(host: Any, backup_repository: BackupRepository) -> Wholeness:
@@ -190,9 +252,11 @@ def _fault_of_wal(host: Any, repository: BackupRepository) -> str | None:
     return None
 
 
-def _filled(command: str, repository: BackupRepository) -> str:
+def _filled(command: str, repository: BackupRepository, name: str = "") -> str:
     config = f"--config={quote(repository.settings)}" if repository.settings else ""
-    return command.format(at=quote(repository.at), settings=config)
+    told = {option: getattr(repository, field) for (field, _), option in _ONLY.items()}
+    only = " ".join(f"{option} {quote(value)}" for option, value in told.items() if value is not None)
+    return command.format(at=quote(repository.at), settings=config, only=only, name=quote(name))
 
 
 def _run(host: Any, repository: BackupRepository, script: str) -> Answer:
@@ -217,4 +281,8 @@ def _unreadable(tool: str, answer: Answer) -> CouldNotLook:
 
 SECTIONS: Mapping[str, type[Spec]] = {"backup_repositories": BackupRepository}
 
-FACTS: Mapping[str, Callable[..., Any]] = {"snapshots": observe_snapshots, "wholeness": observe_wholeness}
+FACTS: Mapping[str, Callable[..., Any]] = {
+    "snapshots": observe_snapshots,
+    "newest_size": observe_size,
+    "wholeness": observe_wholeness,
+}
