@@ -26,7 +26,7 @@ from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.backup import Backup
 from readygate.areas.backups.fetching import fetch
 from readygate.areas.backups.listing import Artifacts, observe_artifacts
-from readygate.areas.backups.restore_drills import Drill, drill_now
+from readygate.areas.backups.restore_drills import Drill, drill_now, observe_drill
 from readygate.drills import postgres, records, there
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
@@ -211,6 +211,28 @@ def test_a_drill_is_done_again_where_its_record_does_not_answer(backup: Path, ch
     drilled(declared(backup, **{**EXPECTED, "expect": {"users": 100}}))
     age(5)
     assert drilled(declared(backup, **{**EXPECTED, "expect": {"users": 100}, **changes})).age_s == 0
+
+
+def test_a_drill_of_other_files_or_another_server_does_not_stand_for_this_one(
+    backup: Path,
+    tmp_path: Path,
+    dumps: Path,  # noqa: F811
+) -> None:
+    drilled(declared(backup, **EXPECTED))
+    age(5)
+    other = write(tmp_path / "other.sql", (dumps / "shop.sql").read_bytes())
+    assert drilled(declared(other, **EXPECTED)).age_s == 0
+    age(5)
+    spec = declared(other, **EXPECTED)
+    assert spec.restore_drill
+    elsewhere = testinfra.get_host("ssh://db-2.example.com")  # not asked for anything but its name
+    seen = observe_artifacts(LOCAL, spec)
+    with pytest.raises(CouldNotLook):
+        observe_drill(elsewhere, spec, spec.restore_drill, seen, lambda name: LOCAL)
+    assert drilled(spec).age_s == pytest.approx(5 * 86400, abs=60)
+    write(other, b"")
+    gone = observe_artifacts(LOCAL, spec)
+    assert observe_drill(LOCAL, spec, spec.restore_drill, gone, lambda name: LOCAL).age_s is None
 
 
 def test_a_drill_without_every_is_done_each_time(backup: Path) -> None:

@@ -175,8 +175,8 @@ def what_it_does(backup: Any, drill: RestoreDrill) -> str:
 def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts: Any, hosts: Hosts) -> Drill:
     """The last drill, where it is not due again and all that it showed still holds; else a new one."""
     record = records.read(backup.name)
-    asked = _asked(restore_drill)
-    gone = restore_drill.source == "server" and artifacts.newest is None
+    asked = _asked(host, backup, restore_drill)
+    gone = restore_drill.source == "server" and not artifacts.kept
     if record and not gone and record.asked == asked and restore_drill.every is not None:
         kept = _drill_of(record, artifacts.asked_at, "recorded")
         if _holds(kept, restore_drill):
@@ -210,7 +210,7 @@ def drill_now(
         backup=backup.name,
         artifact=newest.shown,
         digest=came.digest,
-        asked=_asked(drill),
+        asked=_asked(host, backup, drill),
         at=int(time.time()),
         took_s=round(came.took_s, 3),
         steps=tuple((name, round(took, 3)) for name, took in came.steps),
@@ -313,11 +313,12 @@ def _differing(drill: RestoreDrill, restored: Restored) -> Mapping[str, float] |
     }
 
 
-def _asked(drill: RestoreDrill) -> str:
+def _asked(host: Any, backup: Any, drill: RestoreDrill) -> str:
+    """What was asked, and of which backup: another place by the same name, as in another environment, is another."""
     questions = drill.questions
-    return records.digest_of(
-        questions.values, questions.moments, questions.database, drill.live is not None, drill.on, drill.source
-    )
+    place = backup.offsite.place if drill.source == "offsite" else backup.path
+    asked = questions.values, questions.moments, questions.database, drill.live is not None, drill.on, drill.source
+    return records.digest_of(*asked, host.backend.get_pytest_id(), place)
 
 
 def _holds(kept: Drill, drill: RestoreDrill) -> bool:
