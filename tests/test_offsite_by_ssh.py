@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,7 +175,7 @@ def test_an_account_without_a_shell_tells_no_digest(whole: Servers) -> None:
 
 
 @pytest.mark.parametrize("way", ["sftp", "ssh"])
-def test_the_copy_on_another_server_is_what_is_drilled(whole: Servers, way: str, tmp_path: Any) -> None:
+def test_the_copy_on_another_server_is_what_is_drilled(whole: Servers, way: str, tmp_path: Path) -> None:
     records.keep_in(tmp_path)
     whole.shop.run("rm /backups/*")  # as when its disks are gone
     drill = {"into": "scratch", "source": "offsite", "expect": {"parcels": 2000}}
@@ -193,6 +194,13 @@ def test_the_copy_on_another_server_is_what_is_drilled(whole: Servers, way: str,
     assert seen.answer("parcels") == 2000, seen.reason
     whole.vault.run(f"{NEWEST}; truncate --size=2000 $newest")
     assert "can't be restored" in drilled().reason
+
+
+def test_a_server_by_another_name_is_no_other_place(tmp_path: Path) -> None:
+    (tmp_path / "shop.sql").write_text(DUMP)
+    offsite = {"on": "vault", "path": f"{tmp_path}/*.sql", "rpo": "1d"}
+    with pytest.raises(CouldNotLook, match="vault is shop by another name"):
+        held("backups", {"on": "shop", "path": f"{tmp_path}/*.sql", "offsite": offsite})
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,12 @@ class Sameness:
 def observe_copies(host: Any, backup: Any, offsite: Offsite, artifacts: Any, hosts: Hosts) -> Copies:
     """All copies whose names fit the backup's own, and that aren't empty. CouldNotLook: the store can't be listed."""
     if offsite.on:
-        return copies_on_server(hosts(offsite.on), backup, offsite)
+        if (other := hosts(offsite.on)) is host:
+            raise CouldNotLook(
+                f"{offsite.on} is {backup.on} by another name, and a copy on it is lost with it",
+                mend="give each its own `connect`",
+            )
+        return copies_on_server(other, backup, offsite)
     listed = rclone(offsite, "lsjson", "--recursive", "--files-only", "--no-mimetype")
     script = f'date +%s; {listed} {quote(offsite.place)} || echo "exit $?" >&2'
     answer = ask_store(host, backup, offsite, script)
