@@ -90,7 +90,7 @@ def test_two_runs_do_not_overlap(workflow, one_at_a_time):
 
     Mend: write `concurrency: {group: deploy-production}`, without the number of the run in it.
     """
-    assert one_at_a_time in workflow.one_at_a_time
+    assert one_at_a_time.value in workflow.one_at_a_time, one_at_a_time.reason
 
 
 @pytest.mark.check("workflow.secrets")

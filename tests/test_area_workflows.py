@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,101 @@ def test_another_repository_is_another_truth(tmp_path: Path) -> None:
     assert not failing(root, workflows={"ci.yml": {"one_at_a_time": True}})
     commit(root, {PATHS["ci.yml"]: CI.replace("concurrency: ", "x-was: ")})
     assert failing(root, workflows={"ci.yml": {"one_at_a_time": True}}) == {"workflow.one_at_a_time"}
+
+
+DEPLOY = "    concurrency: deploy-${{ github.ref }}\n    steps: [{run: make}]\n"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "holds"),
+    [
+        (f"  one:\n{DEPLOY}  two:\n{DEPLOY}", True),
+        (f"  one:\n{DEPLOY}  two: {{steps: [{{run: make}}]}}\n", False),
+        (f"  one:\n{DEPLOY.replace('github.ref', 'github.run_id')}", False),
+    ],
+)
+def test_jobs_that_are_each_in_a_group_do_not_overlap(tmp_path: Path, jobs: str, holds: bool) -> None:
+    root = committed(tmp_path / "shop", {PATHS["ci.yml"]: f"on: push\njobs:\n{jobs}"})
+    failed = failing(root, workflows={"ci.yml": {"one_at_a_time": True}})
+    assert failed == (set() if holds else {"workflow.one_at_a_time"})
+
+
+CALLER = """\
+on: issues
+jobs:
+  greet:
+    steps:
+      - uses: ./.github/actions/greet
+        with: {title: "Hi ${{ github.event.issue.title }}", token: "${{ secrets.CHAT_TOKEN }}", plain: hello}
+"""
+GREET = """\
+inputs: {title: {}, token: {}, plain: {default: none}}
+runs:
+  using: composite
+  steps:
+    - {uses: actions/checkout@SHA, with: {ref: main}}
+    - {run: 'echo "${{ inputs.plain }}"', shell: bash}
+    - uses: ./.github/actions/say
+      with: {text: "${{ inputs.title }}", key: "${{ inputs['token'] }}"}
+"""
+SAY = """\
+inputs: {text: {}, key: {}}
+runs:
+  using: composite
+  steps:
+    - run: chat --say "$TEXT"
+      env: {TEXT: "${{ inputs.text }}", KEY: "${{ inputs.key }}"}
+      shell: bash
+"""
+GUARDED = {
+    "unpinned_actions": 0,
+    "secrets_in_scripts": 0,
+    "injectable": 0,
+    "actions": {"actions/checkout": 4},
+}
+
+
+def own_actions(tmp_path: Path, **changed: str) -> Path:
+    greet, say = changed.get("greet", GREET), changed.get("say", SAY)
+    files = {
+        PATHS["ci.yml"]: CALLER,
+        ".github/actions/greet/action.yml": greet.replace("SHA, with", f"{SHA}, with"),
+        ".github/actions/say/action.yaml": say,
+    }
+    return committed(tmp_path / "shop", {path: text for path, text in files.items() if text})
+
+
+def test_sound_actions_of_the_repository_hold(tmp_path: Path) -> None:
+    greet = GREET.replace(
+        "    - {uses: actions/checkout@SHA, with: {ref: main}}", "    - uses: actions/checkout@SHA # v4.2.2"
+    )
+    assert not failing(own_actions(tmp_path, greet=greet.replace("SHA", SHA)), workflows={"ci.yml": GUARDED})
+
+
+@pytest.mark.parametrize(
+    ("changed", "checks"),
+    [
+        ({"greet": GREET.replace("@SHA", "@v4")}, {"workflow.unpinned_actions"}),
+        ({"greet": GREET.replace("@SHA", "@v3")}, {"workflow.unpinned_actions", "workflow.actions"}),
+        ({"say": SAY.replace('"$TEXT"', '"${{ inputs.text }}"')}, {"workflow.injectable"}),
+        ({"say": SAY.replace('"$TEXT"', "-k ${{ inputs.key }} hello")}, {"workflow.secrets_in_scripts"}),
+        ({"greet": GREET.replace("inputs.plain", "github.head_ref")}, {"workflow.injectable"}),
+    ],
+)
+def test_actions_of_the_repository_are_followed(tmp_path: Path, changed: dict[str, str], checks: set[str]) -> None:
+    guarded = {name: value for name, value in GUARDED.items() if f"workflow.{name}" in checks or name != "actions"}
+    assert failing(own_actions(tmp_path, **changed), workflows={"ci.yml": guarded}) == checks
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"say": ""}, "./.github/actions/say is not in this repository"),
+        ({"say": "runs: [\n"}, "GitHub would not run .github/actions/say/action.yaml"),
+        ({"say": "name: say\n"}, "its parts are not what GitHub wants"),
+        ({"say": SAY.replace("    - run:", "    - uses: ./.github/actions/say\n    - run:")}, "uses itself"),
+    ],
+)
+def test_an_action_that_can_not_be_read_says_nothing(tmp_path: Path, changed: dict[str, str], told: str) -> None:
+    with pytest.raises(CouldNotLook, match=re.escape(told)):
+        failing(own_actions(tmp_path, **changed), workflows={"ci.yml": {"injectable": 0}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from readygate.errors import CouldNotLook
 
 FOLDER = ".github/workflows/"
+EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _LONGEST_JOB_MINUTES = 360  # what GitHub gives a job that says nothing
 
 
@@ -49,6 +50,7 @@ class Job:
     permissions: Any
     uses: str | None
     runner: str
+    concurrency: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,17 @@ class WorkflowFile:
     text: str = field(repr=False)
 
     @property
-    def actions(self) -> Iterator[str]:
-        """Whatever code of others it runs, as `uses` has it."""
-        for job in self.jobs.values():
-            if job.uses:
-                yield job.uses
-            yield from (step.uses for step in job.steps if step.uses)
-
-    @property
     def schedules(self) -> tuple[str, ...]:
         entries = self.events.get("schedule", {}).get("", ())
         return tuple(str(each["cron"]) for each in entries if isinstance(each, dict) and "cron" in each)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFile:
+    """An action of the repository's own; one that is no list of steps has none, or the image that it is."""
+
+    steps: tuple[Step, ...]
+    defaults: Mapping[str, Any]
 
 
 class _Yaml12(yaml.SafeLoader):
@@ -100,12 +102,7 @@ for _tag, _pattern, _first in (
 
 def read_workflow(path: str, text: str) -> WorkflowFile:
     """The workflow in a file. CouldNotLook: GitHub would not run it, as it can't be read."""
-    try:
-        tree = yaml.load(text, _Yaml12)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise _cannot(path, f"{getattr(error, 'problem', None) or 'it is not YAML'}{line}") from None
+    tree = _tree(path, text)
     if not isinstance(tree, dict) or not isinstance(tree.get("jobs"), dict) or not (tree["jobs"] and tree.get("on")):
         raise _cannot(path, "a workflow has `on` and `jobs`")
     shell = _shell_of(tree)
@@ -119,6 +116,28 @@ def read_workflow(path: str, text: str) -> WorkflowFile:
         )
     except (AttributeError, TypeError, ValueError):
         raise _cannot(path, "its parts are not what GitHub wants there") from None
+
+
+def read_action(path: str, text: str) -> ActionFile:
+    """The action in a file. CouldNotLook: GitHub would not run it, as it can't be read."""
+    tree = _tree(path, text)
+    try:
+        runs = tree["runs"]
+        image = str(runs.get("image") or "")
+        steps = [{"uses": image}] if image.startswith("docker://") else runs.get("steps") or ()
+        inputs = {str(name): (told or {}).get("default") for name, told in (tree.get("inputs") or {}).items()}
+        return ActionFile(tuple(_step(step, None) for step in steps), inputs)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _cannot(path, "its parts are not what GitHub wants there") from None
+
+
+def _tree(path: str, text: str) -> Any:
+    try:
+        return yaml.load(text, _Yaml12)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise _cannot(path, f"{getattr(error, 'problem', None) or 'it is not YAML'}{line}") from None
 
 
 def _cannot(path: str, reason: str) -> CouldNotLook:
@@ -167,6 +186,7 @@ def _job(name: str, told: dict[str, Any], workflow: Mapping[str, Any], shell: st
         permissions=told.get("permissions", workflow.get("permissions")),
         uses=told.get("uses"),
         runner=" ".join(listed(told.get("runs-on"))),
+        concurrency=told.get("concurrency"),
     )
 
 

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field
 
 from readygate.areas.repository.git import Checkout
 from readygate.areas.repository.job import Job
+from readygate.areas.repository.local_actions import StepHere, steps_here
 from readygate.areas.repository.observed import Observed
 from readygate.areas.repository.triggers import SituationText, situation, starts
-from readygate.areas.repository.workflow_file import FOLDER, WorkflowFile, read_workflow
+from readygate.areas.repository.workflow_file import EXPRESSION, FOLDER, WorkflowFile, read_workflow
 from readygate.areas.servers.schedules import cron_schedule
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastVersion, AtMostCount, Count, Flag, Text, TextSet
@@ -20,7 +21,6 @@ from readygate.spec import Spec
 
 _PINNED = re.compile(r"@(?:sha256:)?[0-9a-f]{40,64}$")
 _SECRET = re.compile(r"\bsecrets\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*'([^']+)'\s*\])")
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 # What anybody may write, by the name of a branch, the text of an issue or the message of a commit.
 _UNTRUSTED = re.compile(
     r"github\.(?:head_ref|event\.(?:issue|pull_request|comment|review|review_comment|discussion|head_commit|commits"
@@ -145,20 +145,33 @@ def _level(permissions: Any, scope: str) -> str:
     return level
 
 
-def observe_unpinned(workflow_file: WorkflowFile | None) -> Observed:
+def observe_steps(checkout_here: Checkout, workflow_file: WorkflowFile | None) -> tuple[StepHere, ...]:
+    """All its steps, with those of the repository's own actions. CouldNotLook: such an action can't be read."""
+    return steps_here(checkout_here, workflow_file) if workflow_file else ()
+
+
+def _actions(workflow: WorkflowFile, steps: tuple[StepHere, ...]) -> Iterator[tuple[str, str]]:
+    """Whatever code of others it runs, as `uses` has it, and the file that says so."""
+    yield from ((job.uses, workflow.text) for job in workflow.jobs.values() if job.uses)
+    yield from ((each.step.uses, each.text) for each in steps if each.step.uses)
+
+
+def observe_unpinned(workflow_file: WorkflowFile | None, workflow_steps: tuple[StepHere, ...]) -> Observed:
     if workflow_file is None:
         return _NONE
-    others = [each for each in workflow_file.actions if not each.startswith("./")]
-    loose = sorted({each for each in others if not _PINNED.search(each)})
+    others = {uses for uses, _ in _actions(workflow_file, workflow_steps) if not uses.startswith("./")}
+    loose = sorted(each for each in others if not _PINNED.search(each))
     return Observed(len(loose), f"not pinned: {', '.join(loose)}" if loose else "")
 
 
-def observe_action_version(workflow_file: WorkflowFile | None, key: str) -> Observed:
+def observe_action_version(
+    workflow_file: WorkflowFile | None, workflow_steps: tuple[StepHere, ...], key: str
+) -> Observed:
     """The oldest version of an action in use. CouldNotLook: it is a commit, and no comment tells its version."""
     if workflow_file is None:
         return _NONE
-    refs = [uses.partition("@")[2] for uses in workflow_file.actions if uses.partition("@")[0] == key]
-    found = [_version(workflow_file.text, key, ref) for ref in refs]
+    used = [(uses.partition("@"), text) for uses, text in _actions(workflow_file, workflow_steps)]
+    found = [_version(text, key, ref) for (name, _, ref), text in used if name == key]
     if not found:
         return Observed(None, "it is not used")
     loose = [each for each in found if not re.match(r"v?\d", each)]
@@ -178,13 +191,20 @@ def _version(text: str, action: str, ref: str) -> str:
     return comment[1]
 
 
-def observe_one_at_a_time(workflow_file: WorkflowFile | None) -> bool | None:
+def observe_one_at_a_time(workflow_file: WorkflowFile | None) -> Observed:
+    """Whether two runs never overlap: the workflow, or else each of its jobs, is in a group that they share."""
     if workflow_file is None:
-        return None
-    told = workflow_file.concurrency
-    group = told.get("group") if isinstance(told, dict) else told
+        return _NONE
+    if _is_shared(workflow_file.concurrency):
+        return Observed(True)
+    alone = [job.id for job in workflow_file.jobs.values() if not _is_shared(job.concurrency)]
+    return Observed(not alone, f"in no group that two runs share: {', '.join(alone)}" if alone else "")
+
+
+def _is_shared(concurrency: Any) -> bool:
+    group = concurrency.get("group") if isinstance(concurrency, dict) else concurrency
     # A group of the run's own number never has a second member.
-    return bool(group) and not re.search(r"github\.(run_id|run_number|sha)\b", str(group))
+    return bool(group) and not re.search(r"github\.(run_id|run_number|run_attempt|sha)\b", str(group))
 
 
 def observe_secret_names(workflow_file: WorkflowFile | None) -> frozenset[str] | None:
@@ -192,28 +212,27 @@ def observe_secret_names(workflow_file: WorkflowFile | None) -> frozenset[str] |
         return None
     return frozenset(
         one or other
-        for inner in _EXPRESSION.findall(workflow_file.text)
+        for inner in EXPRESSION.findall(workflow_file.text)
         for one, other in _SECRET.findall(inner)
         if (one or other) != "GITHUB_TOKEN"
     )
 
 
-def observe_secrets_in_scripts(workflow_file: WorkflowFile | None) -> Observed:
-    return _filled_in(workflow_file, _SECRET)
+def observe_secrets_in_scripts(workflow_file: WorkflowFile | None, workflow_steps: tuple[StepHere, ...]) -> Observed:
+    return _filled_in(workflow_steps, _SECRET) if workflow_file else _NONE
 
 
-def observe_injectable(workflow_file: WorkflowFile | None) -> Observed:
-    return _filled_in(workflow_file, _UNTRUSTED)
+def observe_injectable(workflow_file: WorkflowFile | None, workflow_steps: tuple[StepHere, ...]) -> Observed:
+    return _filled_in(workflow_steps, _UNTRUSTED) if workflow_file else _NONE
 
 
-def _filled_in(workflow_file: WorkflowFile | None, pattern: re.Pattern[str]) -> Observed:
-    if workflow_file is None:
-        return _NONE
+def _filled_in(steps: tuple[StepHere, ...], pattern: re.Pattern[str]) -> Observed:
     found = [
-        job.id
-        for job in workflow_file.jobs.values()
-        for step in job.steps
-        if any(pattern.search(inner) for inner in _EXPRESSION.findall(f"{step.run} {step.given.get('script')}"))
+        each.told
+        for each in steps
+        if any(
+            pattern.search(inner) for inner in EXPRESSION.findall(f"{each.step.run} {each.step.given.get('script')}")
+        )
     ]
     return Observed(len(found), f"in {', '.join(dict.fromkeys(found))}" if found else "")
 
@@ -222,6 +241,7 @@ _NONE = Observed(None, "git tracks no such workflow")
 
 FACTS: dict[str, Callable[..., Any]] = {
     "workflow_file": observe_workflow_file,
+    "workflow_steps": observe_steps,
     "workflow_started": observe_started,
     "workflow_scheduled": observe_scheduled,
     "workflow_inputs": observe_inputs,
