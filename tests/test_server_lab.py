@@ -165,6 +165,31 @@ def test_a_key_that_opens_an_account_is_known_by_its_fingerprint(sound_host: Tar
     assert not held_on(host, users={"nobody-there": {"authorised_keys": {"lacks": ["x"]}}})["user.authorised_keys"]
 
 
+# As sshd takes them: a key after a tab, one after two blanks, and whoever has a certificate of an authority.
+KEYS = r"""
+set -eu
+useradd --create-home shop-admin
+for key in tab blanks authority; do ssh-keygen -q -t ed25519 -N '' -f /root/$key; done
+mkdir -m 700 ~shop-admin/.ssh
+{ tr ' ' '\t' </root/tab.pub; sed 's/ /  /' /root/blanks.pub; } > ~shop-admin/.ssh/authorized_keys
+chown -R shop-admin: ~shop-admin/.ssh
+settings='AuthorizedKeysFile .ssh/authorized_keys\nTrustedUserCAKeys /root/authority.pub\n'
+printf "$settings" > /etc/ssh/sshd_config.d/0.conf
+ssh-keygen -q -s /root/authority -I any -n shop-admin /root/authority.pub
+"""
+
+
+def test_every_key_counts_that_lets_in_however_it_is_written(fresh_host: Target) -> None:
+    # Not by ssh, whose sshd is told of other keys.
+    host = testinfra.get_host(f"docker://{fresh_host.container}")
+    fresh_host.run(f"{KEYS}\n{RELOAD}")
+    certificate = "-o CertificateFile=/root/authority-cert.pub"
+    for key in ("tab", "blanks", f"authority {certificate}"):
+        options = f"-i /root/{key} -o BatchMode=yes -o StrictHostKeyChecking=no"
+        fresh_host.run(f"ssh {options} shop-admin@127.0.0.1 true")
+    assert held_on(host, users={"shop-admin": {"authorised_key_count": 3}})["user.authorised_key_count"]
+
+
 @pytest.mark.parametrize(
     "declared",
     [

@@ -280,7 +280,9 @@ Defaults env_reset
 # comment ALL=(ALL) ALL
 @includedir /etc/sudoers.d
 User_Alias ADMINS = anna, boris : \\
-    OPERATORS = carla
+    OPERATORS = carla, NIGHT # two shifts
+User_Alias NIGHT = emil
+OPERATORS ALL=(ALL) RESTART # by night
 Cmnd_Alias RESTART = /usr/bin/systemctl restart shop
 root ALL=(ALL:ALL) ALL
 %sudo   ALL = (ALL:ALL) ALL
@@ -290,7 +292,7 @@ ADMINS, dora ALL=(ALL) RESTART
 
 
 def test_sudoers_are_read_with_their_aliases() -> None:
-    assert parse_sudoers(SUDOERS) == ("#1001", "%sudo", "anna", "boris", "dora", "root")
+    assert parse_sudoers(SUDOERS) == ("#1001", "%sudo", "anna", "boris", "carla", "dora", "emil", "root")
 
 
 def test_rules_of_sudo_in_other_files_are_not_passed_over() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any, ClassVar
@@ -165,7 +165,7 @@ def parse_sudoers(text: str) -> tuple[str, ...]:
     aliases: dict[str, list[str]] = {}
     whom: set[str] = set()
     for line in text.replace("\\\n", " ").splitlines():
-        line = line.strip()
+        line = re.sub(r"(?<!\S)#(?!\d|include).*", "", line).strip()
         if line.startswith("User_Alias"):
             for each in line.removeprefix("User_Alias").split(":"):
                 name, _, members = each.partition("=")
@@ -174,7 +174,16 @@ def parse_sudoers(text: str) -> tuple[str, ...]:
             rule := re.match(r"(.+?)\s+[^,=\s]+\s*=", line)
         ):
             whom.update(_listed(rule[1]))
-    return tuple(sorted(member for each in whom for member in aliases.get(each, [each])))
+    return tuple(sorted({member for each in whom for member in _members(each, aliases)}))
+
+
+def _members(name: str, aliases: Mapping[str, list[str]]) -> Iterator[str]:
+    """The name, or all that an alias stands for, be it by others; sudo lets none stand for itself."""
+    known = {other: members for other, members in aliases.items() if other != name}
+    for each in aliases.get(name, ()):
+        yield from _members(each, known)
+    if name not in aliases:
+        yield name
 
 
 def _listed(text: str) -> list[str]:
@@ -232,7 +241,10 @@ def parse_sudo_rules(text: str) -> tuple[str, ...]:
 
 
 def observe_authorised_keys(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> AuthorisedKeys | None:
-    """The keys in the files that sshd looks at for this user; None where there is no such user."""
+    """The keys in the files that sshd looks at for this user, and those whose certificates it takes from anyone.
+
+    None where there is no such user.
+    """
     if not actual_user.exists or actual_user.home is None:
         return None
     default = ".ssh/authorized_keys .ssh/authorized_keys2"
@@ -242,7 +254,7 @@ files=
 if [ -x "$(command -v sshd || echo /usr/sbin/sshd)" ]; then
 {RUNNING_SSHD}
     settings=$($sshd -T $options -C {whom}) || exit 1
-    files=$(printf '%s\\n' "$settings" | sed -n 's/^authorizedkeysfile //p')
+    files=$(printf '%s\\n' "$settings" | sed -n 's/^authorizedkeysfile //p; s/^trustedusercakeys //p')
     case $settings in *"authorizedkeyscommand /"*) echo 'sshd asks a command for keys, too' >&2; exit 1 ;; esac
 fi
 for file in ${{files:-{default}}}; do
@@ -254,18 +266,19 @@ done"""
     return parse_authorised_keys(ask(host, server.name, script).text)
 
 
-_KEY = re.compile(r"(?:^|\s)(?:(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+=*)[ \t]*(.*)$")
+# Between the words of a line sshd takes any number of blanks and tabs; how a key begins is the length of its type.
+_KEY = re.compile(r"(?:^|[ \t])[A-Za-z0-9@.-]+[ \t]+(AAAA[A-Za-z0-9+/]+=*)(?:[ \t]+(.*))?$")
 
 
 def parse_authorised_keys(text: str) -> AuthorisedKeys:
     """Read the lines of authorized_keys, options before a key and all; sshd(8) has their form."""
     keys = []
     for line in text.splitlines():
-        found = _KEY.search(line) if not line.lstrip().startswith("#") else None
-        if found:
-            blob = base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
+        found = _KEY.search(line.rstrip()) if not line.lstrip().startswith("#") else None
+        if found and len(digits := found[1].rstrip("=")) % 4 != 1:
+            blob = base64.b64decode(digits + "=" * (-len(digits) % 4))
             digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-            keys.append((f"SHA256:{digest}", found[2].strip()))
+            keys.append((f"SHA256:{digest}", (found[2] or "").strip()))
     return AuthorisedKeys(tuple(keys))
 
 
