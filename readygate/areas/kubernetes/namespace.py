@@ -7,8 +7,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from readygate.areas.kubernetes.objects import (
+from readygate.areas.kubernetes.autoscaling import (
     ActualAutoscaling,
+    Scaling,
+    looks_after,
+    read_autoscaling,
+    read_scaling,
+)
+from readygate.areas.kubernetes.objects import (
     ActualDisruption,
     ActualIngress,
     ActualPodContainer,
@@ -17,18 +23,14 @@ from readygate.areas.kubernetes.objects import (
     Found,
     Object,
     Rollout,
-    Scaling,
     Source,
     count_ready,
     guards,
-    looks_after,
     named,
-    read_autoscaling,
     read_disruption,
     read_ingress,
     read_pod_container,
     read_rollout,
-    read_scaling,
     read_workload,
 )
 from readygate.areas.kubernetes.pods import WorkloadPods, read_pods
