@@ -68,6 +68,8 @@ def test_a_plain_error_page_shows_no_debug() -> None:
     [
         ("/.git/HEAD", b"ref: refs/heads/main\n"),
         ("/.env", b"# shop\nDATABASE_URL=postgres://\n"),
+        ("/.env", b"# shop\n\nspring.datasource.password = hunter2\n"),
+        ("/.env", b"export db_password=hunter2\n"),
         ("/backup.sql", b"--\n-- PostgreSQL database dump\n"),
         ("/backup.zip", b"PK\x03\x04rest"),
         ("/phpinfo.php", b"<title>PHP 8.2 - phpinfo()</title>"),
@@ -83,8 +85,12 @@ def test_what_was_left_lying_about_is_found(path: str, content: bytes) -> None:
 
 
 def test_a_site_that_shows_one_page_for_everything_exposes_and_hides_well() -> None:
-    page = always(body=b"<!doctype html><script src=/app.js></script>")
-    assert not failed(page, exposes_files=False, hides=["/.git/config", "/metrics"])
+    for body in (
+        b"<!doctype html><script src=/app.js></script>",
+        b"<script>\npath = 1\n</script>",
+        b"No such page: /a=b",
+    ):
+        assert not failed(always(body=body), exposes_files=False, hides=["/.git/config", "/metrics"])
 
 
 def test_a_hidden_path_that_is_served_fails(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from readygate.spec import Spec
 NO_SUCH_PAGE = "/readygate-looks-for-a-page-that-is-not-there"
 _AT_A_TIME = 4
 
-_ENVIRONMENT = r"^\s*(?:export\s+)?[A-Z][A-Z0-9_]*\s*="
+# Names in small are as good, but a line of a page may begin like one, too.
+_ENVIRONMENT = r"^\s*(?:export\s+)?[A-Z][A-Z0-9_]*\s*=|\A(?:\s*#.*\n|\s)*(?:export\s+)?[a-z][a-z0-9_.]*\s*=\s*\S"
 _DUMP = r"^-- (?:PostgreSQL database|MySQL dump|MariaDB dump)|CREATE TABLE|^PGDMP"
 _ARCHIVE = r"\A(?:PK\x03\x04|\x1f\x8b)"
 # What is found there gives itself away, so that a site that answers 200 to anything is not accused.
