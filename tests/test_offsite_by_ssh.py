@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,3 +221,38 @@ def test_a_server_by_another_name_is_no_other_place(tmp_path: Path) -> None:
 def test_a_place_that_is_none_is_refused(offsite: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Backup.model_validate({"on": "shop", "path": "/backups/*.sql.gz", "offsite": offsite})
+
+
+def test_a_whole_run_gates_on_the_copy_on_another_server(whole: Servers, tmp_path: Path) -> None:
+    servers = "\n".join(
+        f"  {name}: {{connect: '{each.hostspec}', sudo: true, memory: {{used: '<100%'}}}}"
+        for name, each in (("shop", whole.shop), ("vault", whole.vault))
+    )
+    (tmp_path / "inventory.yml").write_text(f"""\
+project: shop
+servers:
+{servers}
+backups:
+  by ssh:
+    on: shop
+    path: /backups/shop-*.sql.gz
+    dated: shop-%Y%m%d
+    offsite: {{on: vault, path: "/home/keeper/copies/shop-*.sql.gz", rpo: 48h, count: 3, same: true}}
+  by sftp:
+    on: shop
+    path: /backups/shop-*.sql.gz
+    dated: shop-%Y%m%d
+    offsite: {{rclone: "vault:copies", config: {CONFIG}, rpo: 48h, count: 3, same: true}}
+""")
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "readygate", "run"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
+
+    sound = run()
+    assert sound.returncode == 0, sound.stdout
+    whole.vault.run(f"{NEWEST}; rm $newest")
+    broken = run()
+    assert broken.returncode == 1, broken.stdout
+    for name in ("by ssh", "by sftp"):
+        assert f"offsite.same @ {name}" in broken.stdout
