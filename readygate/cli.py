@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _called(words: list[str]) -> int:
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the current folder is gone, or may not be looked into; go to another one") from None
     cut = words.index("--") if "--" in words else len(words)
     arguments = _parser().parse_args(words[:cut])
     arguments.pytest_args = tuple(words[cut + 1 :])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
@@ -69,6 +70,7 @@ def add_entry(path: Path, key: str, model: type[_Entry], fields: Mapping[str, st
     Raises InventoryError for an entry that can't be used, and UsageError for a file that does not end with its
     list; neither changes the file.
     """
+    fields = {name: value if isinstance(value, bool) else _readable(value) for name, value in fields.items()}
     text = source.text_of(path) if path.exists() else ""
     before = [entry for entry, _ in _entries(text, path.name, key, model)]
     has_list = not _COMMENTS_ONLY.fullmatch(text)
@@ -116,6 +118,14 @@ def _entries_stand_alone(added: str, name: str, key: str, model: type[_Entry]) -
         return len(list(_entries(f"{key}:\n{added}", name, key, model))) == 1
     except InventoryError:
         return False
+
+
+def _readable(word: str) -> str:
+    """A word of the command line, be the locale one that doesn't have its letters."""
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeError:
+        raise UsageError(f"{word!a} is not UTF-8; write it in that") from None
 
 
 def _indent(text: str) -> str:

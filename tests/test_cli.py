@@ -166,6 +166,30 @@ def test_a_terminal_is_filled_and_coloured_as_it_wants(project: Project, at_a_te
     assert "Release: all that was asked for is met, 2 verified." in unknown
 
 
+def test_a_folder_that_is_gone_and_links_that_lead_nowhere_are_told(project: Project) -> None:
+    line = f"mkdir gone; cd gone; rmdir ../gone; exec {sys.executable} -m readygate run"
+    gone = subprocess.run(["sh", "-c", line], cwd=project.folder, capture_output=True, text=True, timeout=60)
+    assert (gone.returncode, gone.stderr.partition(",")[0]) == (2, "the current folder is gone")
+    (project.folder / "circle.yml").symlink_to("circle.yml")
+    for command in ("run", "lint", "plan"):
+        ended = project.readygate(command, "--inventory", "circle.yml")
+        assert ended.code == 2
+        assert ended.stderr.startswith("circle.yml: can't be read: Too many levels of symbolic links; ")
+
+
+def test_a_name_that_is_not_utf8_and_a_locale_without_letters_stop_nothing(project: Project) -> None:
+    name = os.fsdecode(b"inventory-\xff.yml")
+    (project.folder / "inventory.yml").rename(project.folder / name)
+    ended = project.readygate("run", "--inventory", name)
+    assert (ended.code, ended.result("file.size")["file"]) == (0, "inventory-\\xff.yml")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = ("--reason=потом", "--owner=Зоя", "--for=3d", f"--inventory={name}")
+    assert project.readygate("waive", "file.*", *said, **ascii_only).code == 0
+    assert 'owner: "Зоя"' in (project.folder / "waivers.yml").read_text()
+    refused = project.readygate("waive", os.fsdecode(b"\xff"), *said)
+    assert (refused.code, refused.stderr) == (2, "'\\udcff' is not UTF-8; write it in that\n")
+
+
 def test_what_a_terminal_can_not_show_is_written_another_way(project: Project) -> None:
     project.write("inventory.yml", (project.folder / "inventory.yml").read_text().replace("shop", "магазин — é"))
     for environ in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):

@@ -71,9 +71,9 @@ class _Files:
         self._known: set[Path] = set()
 
     def read(self, path: Path, chain: tuple[Path, ...] = ()) -> Mapping:
-        self._known.add(path.resolve())
         try:
-            text = source.text_of(path)
+            text = source.text_of(path)  # before all else: a circle of links can't be resolved
+            self._known.add(path.resolve())
             self.read_so_far.append(SourceFile(source.name_of(path), text))
             tree = source.parse(text, source.name_of(path))
         except InventoryError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -118,7 +119,8 @@ def read(path: Path) -> Mapping:
 def name_of(path: Path) -> str:
     """How a file is named in messages and results: from the current folder on, where it lies in that."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    name = path.relative_to(here) if path.is_relative_to(here) else path
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def parse(text: str, file: str) -> Mapping:
