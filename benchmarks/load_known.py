@@ -1,6 +1,6 @@
 """A target that knows how long it took: in a process of its own, which nothing that happens to the generator delays.
 
-Its log begins when the kernel hands it a request, and ends when the kernel has the answer.
+Its log begins when the kernel gets a request, and ends when the kernel has the answer.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -17,25 +18,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import exp, log
 
+from readygate.load import stamps
+
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "ok"}'
 
 
-class Lognormal(asyncio.Protocol):
-    """Answers after a time that is drawn by chance, with a median of 20 ms; one request at a time."""
+class Lognormal:
+    """Answers after a time that is drawn by chance, with a median of 20 ms; one request at a time of a connection."""
 
-    took: list[float] = []  # noqa: RUF012 - of all connections
-    chance = random.Random(7)
+    def __init__(self) -> None:
+        self.took: list[float] = []
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.socket.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._chance = random.Random(7)
+        self._loop.add_reader(self.socket, self._accept)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+    def _accept(self) -> None:
+        connection, _ = self.socket.accept()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stamps.stamp(connection)
+        self._loop.add_reader(connection, self._read, connection)
 
-    def data_received(self, data: bytes) -> None:
-        wait = exp(self.chance.gauss(log(0.02), 0.5))
-        asyncio.get_running_loop().call_later(wait, self.answer, time.perf_counter())
+    def _read(self, connection: socket.socket) -> None:
+        data, said, _, _ = connection.recvmsg(65536, stamps.SPACE)
+        if not data:
+            self._loop.remove_reader(connection)
+            connection.close()
+            return
+        began = time.perf_counter() - stamps.since(said)
+        wait = exp(self._chance.gauss(log(0.02), 0.5))
+        self._loop.call_later(wait, self._answer, connection, began)
 
-    def answer(self, began: float) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport) and not self.transport.is_closing():
-            self.transport.write(ANSWER)
+    def _answer(self, connection: socket.socket, began: float) -> None:
+        if connection.fileno() >= 0:
+            connection.send(ANSWER)
             self.took.append(time.perf_counter() - began)
 
 
@@ -53,13 +71,11 @@ def known(core: int | None = None) -> Iterator[tuple[str, list[float]]]:
 
 
 async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Lognormal, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    over = asyncio.Event()
-    loop.add_reader(sys.stdin, over.set)
+    target, over = Lognormal(), asyncio.Event()
+    print(target.socket.getsockname()[1], flush=True)
+    asyncio.get_running_loop().add_reader(sys.stdin, over.set)
     await over.wait()
-    print(json.dumps(Lognormal.took))
+    print(json.dumps(target.took))
 
 
 if __name__ == "__main__":

@@ -361,6 +361,27 @@ def test_a_journey_that_breaks_is_an_error_and_no_fast_answer(target: Target, tm
     assert set(whole.errors) == {"the journey itself failed: ZeroDivisionError"}
 
 
+LAGGING = """\
+import sys, time
+import gevent
+from readygate.load.connection import Connection, resolve
+connection = Connection(sys.argv[1], resolve(sys.argv[1]), 5.0)
+request = connection.encode("GET", "/sound", (), "")
+connection.ask("GET", request)
+asking = gevent.spawn(connection.ask, "GET", request)
+gevent.sleep(0)
+time.sleep(0.3)  # the loop stands still, and the answer is there
+asking.get()
+print(connection.lag)
+"""
+
+
+def test_an_answer_is_timed_by_when_it_was_here_and_not_by_when_it_was_read(target: Target) -> None:
+    called = [sys.executable, "-c", LAGGING, target.url]
+    lag = float(subprocess.run(called, capture_output=True, text=True, check=True).stdout)
+    assert lag > 0.2
+
+
 INTERRUPTED = """\
 import sys
 from pathlib import Path

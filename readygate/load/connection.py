@@ -11,6 +11,8 @@ import gevent
 from gevent import getcurrent, socket, ssl
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
+from readygate.load import stamps
+
 _CHUNK = 65536
 _READ = 1  # libev's EV_READ
 _ESTABLISHED = b"\x01"  # the first byte of struct tcp_info (linux/tcp.h), with which both sides may still send
@@ -77,6 +79,7 @@ class Connection:
         self._tls = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nUser-Agent: readygate\r\nAccept: */*\r\n"
         self._socket: Any = None
+        self.lag = 0.0  # seconds that the end of the last answer was here before it was read; 0 under TLS
         # Made once, as timers and watchers cost more than a request does on its way to the kernel.
         self._hub: Any = gevent.get_hub()
         self._timer = self._hub.loop.timer(timeout, timeout)
@@ -93,7 +96,7 @@ class Connection:
     def ask(self, method: str, request: bytes) -> Answer:
         """The whole answer. Raises OSError, gevent.Timeout, HTTPParseError or Dropped."""
         answer = Answer(is_of_head=method == "HEAD")
-        kept = False
+        kept, self.lag = False, 0.0
         self._timer.again(getcurrent().throw, gevent.Timeout)
         try:
             self._ready()
@@ -136,7 +139,9 @@ class Connection:
             finally:
                 self._waiting = None
             with suppress(BlockingIOError):
-                return bytes(self._socket._sock.recv(_CHUNK))
+                data, said, _, _ = self._socket._sock.recvmsg(_CHUNK, stamps.SPACE)
+                self.lag = stamps.since(said)
+                return bytes(data)
 
     def _on_arrival(self) -> None:
         """Called by the event loop, whether somebody waits or not."""
@@ -154,6 +159,8 @@ class Connection:
             if self._tls:
                 self._socket = self._tls.wrap_socket(plain, server_hostname=self._host)
                 return
+            with suppress(OSError):  # a kernel that knows no such stamps
+                stamps.stamp(plain)
             self._socket = plain
             self._watcher = self._hub.loop.io(plain.fileno(), _READ)
             self._watcher.start(self._on_arrival)
