@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.load_known import known
 from benchmarks.load_peers import ours, planned
 from readygate.areas.load.run import LoadRun
 from readygate.errors import CouldNotLook
 from readygate.expectation import Expectation
 from readygate.kinds import DURATION
 from readygate.load.outcome import PERCENTILES
-from tests.load_target import serving
 
 SECONDS = 6
 WARM_UP_S = 2
@@ -89,13 +89,12 @@ def _generators() -> list[int]:
 
 def tried(situation: Situation) -> Counter[str]:
     """One run, judged by limits that the target keeps, and by limits that it breaks."""
-    os.sched_setaffinity(0, {0})
-    with serving() as target:
-        os.sched_setaffinity(0, {1})  # of this thread, and of what it starts
-        plan = planned(target.url, "/lognormal", situation.rate, SECONDS, situation.rate, warm_up=WARM_UP_S)
+    with known(core=0) as (url, took):
+        os.sched_setaffinity(0, {1})  # and of what is started from here on
+        plan = planned(url, "/", situation.rate, SECONDS, situation.rate, warm_up=WARM_UP_S)
         with rivals(situation):
             outcome = ours(plan)
-        log = sorted(target.took["lognormal"][WARM_UP_S * situation.rate :])
+    log = sorted(took[WARM_UP_S * situation.rate :])
     seen: Counter[str] = Counter()
     offs = []
     for name in JUDGED:
