@@ -9,16 +9,14 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from readygate.areas import SECTIONS
 from readygate.errors import UsageError
 from readygate.inventory import Inventory
 from readygate.inventory.model import AttestationSpec
-from readygate.spec import Leaf, Path, Severity, Spec, known_checks
-
-_SPECS: tuple[type[Spec], ...] = (*SECTIONS.values(), AttestationSpec)
-KNOWN_CHECKS = frozenset(check for spec in _SPECS for check in known_checks(spec))
+from readygate.spec import Leaf, Path, Severity, known_checks
 
 _MEND = re.compile(r"^\s*Mend:\s*(.+?)\s*(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -50,8 +48,11 @@ class Bound:
     target: str
 
 
-def read_mark(mark: Any, function: Callable[..., Any], suite: str) -> Check:
-    """The check that a test's mark and docstring describe. Raises UsageError where the mark makes no sense."""
+def read_mark(mark: Any, function: Callable[..., Any], suite: str, sections: Sequence[str] = ()) -> Check:
+    """The check that a test's mark and docstring describe. Raises UsageError where the mark makes no sense.
+
+    In `sections` of the inventory it is looked for first.
+    """
 
     def refuse(wrong: str) -> UsageError:
         return UsageError(f"{suite}: {wrong}")
@@ -62,8 +63,9 @@ def read_mark(mark: Any, function: Callable[..., Any], suite: str) -> Check:
     if unknown:
         raise refuse(f"the check mark knows `severity` and `each`, not {', '.join(sorted(unknown))}")
     check, each = mark.args[0], mark.kwargs.get("each")
-    if each is None and check not in KNOWN_CHECKS:
-        close = get_close_matches(check, KNOWN_CHECKS, 1)
+    if each is None and not any(check in _checks_in(section) for section in (*sections, None, *SECTIONS)):
+        every = [check for section in (*SECTIONS, None) for check in _checks_in(section)]
+        close = get_close_matches(check, every, 1)
         hint = f"did you mean '{close[0]}'?" if close else "for data of your own add each='x-...'"
         raise refuse(f"no check is called '{check}'; {hint}")
     if each is not None and (not isinstance(each, str) or not each.startswith("x-")):
@@ -76,6 +78,12 @@ def read_mark(mark: Any, function: Callable[..., Any], suite: str) -> Check:
         raise refuse(f"severity is one of {', '.join(Severity)}") from None
     why, mend = read_docstring(function)
     return Check(check, severity, why, mend, each, suite, function)
+
+
+@cache
+def _checks_in(section: str | None) -> frozenset[str]:
+    """The checks of all that may stand in a section, or among the attestations."""
+    return frozenset(known_checks(AttestationSpec if section is None else SECTIONS[section]))
 
 
 def read_docstring(function: Callable[..., Any]) -> tuple[str, str]:

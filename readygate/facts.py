@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import Any
+from typing import Any, TypeAlias
 
 from readygate.fleet import EVIDENCE
 from readygate.spec import Leaf
+
+Observers: TypeAlias = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Facts:
     server of this name.
     """
 
-    def __init__(self, observers: Mapping[str, Callable[..., Any]], host_of: Callable[..., Any]) -> None:
-        self._observers = observers
+    def __init__(self, observers: Observers, host_of: Callable[..., Any]) -> None:
+        self.observers = observers
         self._host_of = host_of
         self._hosts = partial(host_of, None)
         self._seen: dict[tuple[Any, ...], _Observation] = {}
@@ -58,7 +60,7 @@ class Facts:
         return self._observe(name, leaf)
 
     def _observe(self, name: str, leaf: Leaf) -> Any:
-        observer = self._observers[name]
+        observer = self.observers[name]
         asked = tuple(self.get(parameter, leaf) for parameter in inspect.signature(observer).parameters)
         key = (name, *(id(each) for each in asked))
         # One that the same thread could enter twice, as greenlets of the fleet take turns in one thread.

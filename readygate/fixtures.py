@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from readygate.areas import FACTS, SECTIONS
+from readygate.areas import SECTIONS
 from readygate.errors import UsageError
 from readygate.facts import Facts
 from readygate.hosts import Hosts
@@ -29,7 +29,8 @@ def fixtures_of(inventory: Inventory, facts: Facts, hosts: Hosts) -> object:
 
         fixtures[name] = pytest.fixture(name=name)(fixture)
 
-    for name in {*FACTS, "expected", "key", *(noun for spec in SECTIONS.values() for noun in nouns(spec))}:
+    declared = {noun for section in inventory.sections for noun in nouns(SECTIONS[section])}
+    for name in {*facts.observers, "expected", "key", *declared}:
         provide(name)
 
     class Fixtures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Generator, Iterator, Mapping
@@ -15,7 +16,7 @@ import pytest
 
 from readygate.accounting import ANOTHER_SHARD, DESELECTED, NO_SUITE, NOT_REACHED, account, asked
 from readygate.announcing import announced_to
-from readygate.areas import FACTS
+from readygate.areas import ahead_of, facts_of
 from readygate.binding import Bound, Check, leaves_of, read_docstring, read_mark
 from readygate.drills import records
 from readygate.errors import CouldNotLook, UsageError
@@ -47,6 +48,7 @@ def engage(config: pytest.Config, session: Session) -> None:
             "Python was told to leave out asserts, and with these suites nothing could fail; "
             "unset PYTHONOPTIMIZE, and leave out -O"
         )
+    gc.unfreeze()  # an earlier session in this process is over
     gate = Gate(config, session)
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")
@@ -66,7 +68,7 @@ class Gate:
         self.leaves, self.not_asked = asked(self.inventory.leaves, self.grounds.profile)
         self._entries = self.shard.entries(self.leaves) if self.shard else None
         self.hosts = Hosts(self.inventory, config)
-        self.facts = Facts(FACTS, self.hosts.of)
+        self.facts = Facts(facts_of(self.inventory.sections), self.hosts.of)
         self.is_worker = hasattr(config, "workerinput")
         self.started = datetime.now(UTC)
         self.seen: list[dict[str, Any]] = []  # encoded, as workers send them
@@ -129,7 +131,7 @@ class Gate:
     def _check(self, definition: pytest.Function, mark: pytest.Mark) -> Check:
         function = definition.obj
         if function not in self._checks:
-            self._checks[function] = read_mark(mark, function, self._suite(definition))
+            self._checks[function] = read_mark(mark, function, self._suite(definition), self.inventory.sections)
         return self._checks[function]
 
     def _suite(self, item: pytest.Item) -> str:
@@ -191,6 +193,7 @@ class Gate:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        gc.freeze()  # what was imported and collected stays to the end; to look it over again and again takes a tenth
         if self.is_worker or self.config.option.collectonly:
             return None
         try:
@@ -212,7 +215,8 @@ class Gate:
         writer = self.config.get_terminal_writer()
         progress = ProgressLine(lambda text: writer.write(text, flush=True), is_terminal=writer.hasmarkup)
         # With xdist only its workers have items, and which of them will run what isn't known beforehand.
-        rehearse(getattr(session, "items", ()), self.facts, self.hosts, progress)
+        ahead = ahead_of(self.inventory.sections)
+        rehearse(getattr(session, "items", ()), self.facts, ahead, self.hosts, progress)
         progress.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -13,6 +13,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -20,9 +21,8 @@ from typing import Any
 
 import pytest
 
-from readygate.areas import AHEAD, FACTS
 from readygate.areas.asking import script_in
-from readygate.facts import Facts
+from readygate.facts import Facts, Observers
 from readygate.fleet import HUB, Body, Leader, Progress, run_ahead
 from readygate.hosts import NO_SERVER, Hosts
 from readygate.spec import Leaf, Path
@@ -33,14 +33,21 @@ THREADS = 16  # sites and names that are looked at in one moment, each by one th
 LONGEST = 60.0  # seconds; what is not seen by then is waited for by the tests that ask for it, one by one
 
 
-def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Callable[[Progress], None]) -> None:
+def rehearse(
+    items: Sequence[pytest.Item],
+    seen: Facts,
+    ahead: AbstractSet[str],
+    hosts: Hosts,
+    say: Callable[[Progress], None],
+) -> None:
     """Observe for `seen` what needs no host, and run the bodies of those items that only look at hosts.
 
-    `say` hears how far it is. What can't be asked ahead is simply asked in its turn.
+    `ahead` are the facts that need no host. `say` hears how far it is. What can't be asked ahead is simply asked in
+    its turn.
     """
     ends_at = time.monotonic() + LONGEST
     targets: SimpleQueue[list[tuple[str, Leaf]]] = SimpleQueue()
-    for target in _targets_without_a_host(items):
+    for target in _targets_without_a_host(items, ahead):
         targets.put(target)
     # Nobody has to wait for them at the end, be it of the run or by Ctrl-C, so they are no executor's.
     many, ended = min(THREADS, targets.qsize()), Event()
@@ -48,21 +55,21 @@ def rehearse(items: Sequence[pytest.Item], seen: Facts, hosts: Hosts, say: Calla
     for thread in threads:
         thread.start()
     try:
-        _rehearse_hosts(items, hosts, say)
+        _rehearse_hosts(items, seen.observers, hosts, say)
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
     finally:
         ended.set()  # what is live wants to be alone with its target
 
 
-def _targets_without_a_host(items: Sequence[pytest.Item]) -> list[list[tuple[str, Leaf]]]:
+def _targets_without_a_host(items: Sequence[pytest.Item], ahead: AbstractSet[str]) -> list[list[tuple[str, Leaf]]]:
     """The facts that are known without a host, those of one target together: nobody is asked in a crowd."""
     targets: dict[Path, list[tuple[str, Leaf]]] = {}
     for item in items:
         leaf = _leaf(item)
         if leaf is None or item.get_closest_marker("live") or any(spec.is_live for spec in leaf.trail):
             continue
-        for name in AHEAD.intersection(getattr(item, "fixturenames", ())):
+        for name in ahead & set(getattr(item, "fixturenames", ())):
             targets.setdefault(leaf.path[:2], []).append((name, leaf))
     return list(targets.values())
 
@@ -77,9 +84,11 @@ def _observe(targets: SimpleQueue[list[tuple[str, Leaf]]], seen: Facts, ended: E
                     seen.get(name, leaf)
 
 
-def _rehearse_hosts(items: Sequence[pytest.Item], hosts: Hosts, say: Callable[[Progress], None]) -> None:
+def _rehearse_hosts(
+    items: Sequence[pytest.Item], observers: Observers, hosts: Hosts, say: Callable[[Progress], None]
+) -> None:
     # Facts of its own: what the real tests observe has to be observed by them, with its evidence.
-    facts = Facts(FACTS, hosts.of)
+    facts = Facts(observers, hosts.of)
     bodies: dict[str, list[Body]] = {}
     for item in items:
         if (body := _body(item, facts, hosts)) is not None:
@@ -122,8 +131,8 @@ def _body(item: pytest.Item, facts: Facts, hosts: Hosts) -> Body | None:
         return None
     leaf = _leaf(item)
     if leaf is not None:
-        ours = FACTS.keys() | {spec.noun for spec in leaf.trail} | {"expected", "key", "host"}
-        if not ours.issuperset(wanted) or not any(_needs_host(name) for name in wanted):
+        ours = facts.observers.keys() | {spec.noun for spec in leaf.trail} | {"expected", "key", "host"}
+        if not ours.issuperset(wanted) or not any(_needs_host(name, facts.observers) for name in wanted):
             return None
         return lambda: item.obj(**{name: facts.get(name, leaf) for name in wanted})
     server = params.get("_readygate_host")
@@ -142,11 +151,12 @@ def _param(item: pytest.Item, name: str) -> Any:
     return callspec.params.get(name) if callspec else None
 
 
-def _needs_host(name: str) -> bool:
+def _needs_host(name: str, observers: Observers) -> bool:
     """Whether a fact comes from a host alone, so that nothing else keeps the others waiting."""
     if name == "host":
         return True
-    return name in FACTS and any(_needs_host(each) for each in inspect.signature(FACTS[name]).parameters)
+    parameters = inspect.signature(observers[name]).parameters if name in observers else ()
+    return any(_needs_host(each, observers) for each in parameters)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from readygate.inventory.model import COMPOSED_KEYS, Document
+from readygate.inventory.model import COMPOSED_KEYS, document_of
 from readygate.results import Run
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,7 +34,7 @@ def _or_reference(schema: JsonSchemaValue) -> JsonSchemaValue:
 
 def inventory_schema() -> dict[str, Any]:
     """The schema of an inventory file as a person writes it, before anything is merged."""
-    body = Document.model_json_schema(schema_generator=_AsWritten)
+    body = document_of().model_json_schema(schema_generator=_AsWritten)
     definitions, properties = body.pop("$defs", {}), body["properties"]
     # What is merged in from elsewhere needs not stand in each place.
     for described in (body, *definitions.values()):

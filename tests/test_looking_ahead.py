@@ -8,7 +8,7 @@ from threading import Barrier, BrokenBarrierError, Thread
 from types import SimpleNamespace
 from typing import Any
 
-from readygate.areas import AHEAD, FACTS
+from readygate.areas import FACTS, ahead_of
 from readygate.facts import Facts
 from readygate.rehearsal import _needs_host
 from tests.projects import Project
@@ -51,8 +51,9 @@ def test_what_is_measured_or_sent_waits_for_its_turn() -> None:
 
 
 def test_no_fact_that_is_observed_ahead_needs_a_host() -> None:
-    assert not [name for name in AHEAD if _needs_host(name)]
-    assert FACTS.keys() >= AHEAD
+    ahead = ahead_of()
+    assert not [name for name in ahead if _needs_host(name, FACTS)]
+    assert FACTS.keys() >= ahead
 
 
 def test_two_threads_get_one_observation() -> None:

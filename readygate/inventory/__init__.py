@@ -49,6 +49,11 @@ class Inventory:
     pointed: tuple[str, ...] = ()
 
     @property
+    def sections(self) -> tuple[str, ...]:
+        """The sections under which something is declared."""
+        return tuple(section for section, entries in self.entries.items() if entries)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the files as they were read."""
         digest = hashlib.sha256()

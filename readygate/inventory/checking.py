@@ -10,10 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from readygate.areas import SECTIONS
-from readygate.areas.load.plan import forbidden
 from readygate.errors import InventoryError, Mistake, Problem
 from readygate.inventory import Inventory, source
-from readygate.inventory.model import Document, Head
+from readygate.inventory.model import Head, document_of
 from readygate.inventory.problems import problems_in
 from readygate.inventory.source import Places
 from readygate.results import SourceFile
@@ -31,13 +30,13 @@ def checked(
     data, places = source.to_data(tree), source.positions(tree)
     own = {key: data.pop(key) for key in list(data) if key.startswith("x-")}
     try:
-        document = Document.model_validate(data)
+        document = document_of(frozenset(SECTIONS).intersection(data)).model_validate(data)
     except ValidationError as error:
-        raise InventoryError(problems_in(error, places)) from None
+        raise InventoryError(problems_in(error, places, document_of())) from None
 
-    entries = {key: getattr(document, key) for key in SECTIONS}
+    entries = {key: getattr(document, key, {}) for key in SECTIONS}
     found = tuple(_leaves(document, entries, own, places))
-    refused = forbidden(entries["load"], document.allow_load, environment, environ)
+    refused = _refused_load(document, entries["load"], environment, environ)
     placed = _placed(refused, places)
     problems = [*_misnamed(entries, places), *_dangling(entries, places), *placed, *_alike(found)]
     if problems:
@@ -105,6 +104,16 @@ def _alike(leaves: Iterable[Leaf]) -> Iterator[Problem]:
             told.add(pair)
             wrong = f"would be called {leaf.id}, as {other.dotted} at {other.position} is"
             yield Problem(leaf.position, leaf.dotted, wrong, "give one of the two another name")
+
+
+def _refused_load(
+    document: Head, plans: Mapping[str, Any], environment: str, environ: Mapping[str, str]
+) -> Iterable[tuple[Path, Mistake]]:
+    if not plans:
+        return ()
+    from readygate.areas.load.plan import forbidden
+
+    return forbidden(plans, document.allow_load, environment, environ)
 
 
 def _placed(mistakes: Iterable[tuple[Path, Mistake]], places: Places) -> Iterator[Problem]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -65,14 +66,16 @@ class Head(BaseModel):
     allow_load: tuple[TargetUrl, ...] = Field((), description="The URLs that load may be sent to; nothing else is.")
 
 
-Document: type[Head] = create_model(
-    "Inventory",
-    __base__=Head,
-    **{
-        key: (dict[str, spec], Field({}, description=(spec.__doc__ or "").split("\n")[0]))  # type: ignore[valid-type]
-        for key, spec in SECTIONS.items()
-    },  # type: ignore[call-overload]
-)
+@cache
+def document_of(sections: frozenset[str] = frozenset(SECTIONS)) -> type[Head]:
+    """The model of an inventory in which only these sections are known."""
+    fields: dict[str, Any] = {}
+    for section in (each for each in SECTIONS if each in sections):
+        spec = SECTIONS[section]
+        described: Any = Field({}, description=(spec.__doc__ or "").split("\n")[0])
+        fields[section] = (dict[str, spec], described)  # type: ignore[valid-type]
+    return create_model("Inventory", __base__=Head, **fields)
+
 
 # Keys that composing takes away before the model sees the tree.
 COMPOSED_KEYS = {

@@ -11,12 +11,12 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from readygate.errors import Mistake, Position, Problem
-from readygate.inventory.model import COMPOSED_KEYS, Document
+from readygate.inventory.model import COMPOSED_KEYS, Head
 from readygate.inventory.source import Places
 from readygate.spec import Path, Spec, dotted
 
 
-def problems_in(error: ValidationError, places: Places, document: type[BaseModel] = Document) -> Iterator[Problem]:
+def problems_in(error: ValidationError, places: Places, document: type[BaseModel]) -> Iterator[Problem]:
     """Pydantic's findings about a document of this kind in the user's words, each at its line."""
     found = [(tuple(part for part in each["loc"] if part != "[key]"), each) for each in error.errors()]
     misspelt = {(*path[:-1], _meant(path, document)) for path, each in found if each["type"] == "extra_forbidden"}
@@ -127,9 +127,9 @@ def _meant(path: Path, document: type[BaseModel]) -> str | None:
 def _keys_beside(path: Path, document: type[BaseModel]) -> list[str]:
     model = model_at(path[:-1], document)
     keys = list(model.model_fields) if model else []
-    if model is Document:
+    if model is not None and issubclass(model, Head):
         return [*keys, *COMPOSED_KEYS]
-    is_entry = document is Document and len(path) == 3 and model is not None and issubclass(model, Spec)
+    is_entry = issubclass(document, Head) and len(path) == 3 and model is not None and issubclass(model, Spec)
     return [*keys, "groups"] if is_entry else keys
 
 
