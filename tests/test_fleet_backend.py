@@ -458,3 +458,22 @@ def test_package_states_are_read_off_the_listing() -> None:
     assert narrowed("dpkg-query -f '${Status} ${Version}' -W nano", listing) == b"deinstall ok config-files 7.2"
     assert narrowed("dpkg-query -f '${Status}' -W vim", listing) is None
     assert narrowed("dpkg-query -f '${Status}' -W libc6", listing + b"libc6 install ok installed 2.36\n") is None
+
+
+def test_only_of_a_file_that_is_there_its_attributes_tell_so() -> None:
+    assert narrowed("test -e /etc", b"root:0:root:0:755:1:4096:7\n") == b""
+    assert narrowed("test -e /etc", b"", rc=1) is None  # by GNU's stat it is absent; another knows no such option
+    assert narrowed("test -e /etc", b"", rc=127) is None
+
+
+def test_one_question_tells_that_a_file_is_there_and_whose_it_is(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    assert not host.file(f"{tmp_path}/dangling").exists
+    assert not host.file(f"{tmp_path}/nowhere").exists
+    before = asked(host)
+    begin_check()
+    file = host.file(str(tmp_path))
+    assert file.exists
+    assert file.user
+    assert file.mode == 0o700
+    assert asked(host) == before + 1

@@ -66,6 +66,14 @@ def _stat(field: str, path: str) -> Fact:
     return Fact(f"{_STAT} {path}", narrow)
 
 
+def _exists(path: str) -> Fact:
+    def narrow(answer: Answer) -> Answer | None:
+        # Also where there is no such stat(1): then it says nothing of the file.
+        return None if answer.rc else replace(answer, stdout=b"", stderr=b"")
+
+    return Fact(f"{_STAT} {path}", narrow)
+
+
 def _package(wanted: str, name: str) -> Fact:
     def narrow(answer: Answer) -> Answer | None:
         found = None if answer.rc else _packages(answer.stdout).get(name.encode())
@@ -119,6 +127,7 @@ def _group(name: str, field: str) -> Fact:
 
 _FACTS: tuple[tuple[re.Pattern[str], Callable[..., Fact]], ...] = (
     (re.compile(rf"stat -Lc %([{_STAT_FIELDS}]) {_WORD}", re.ASCII), _stat),
+    (re.compile(rf"test -e {_WORD}", re.ASCII), _exists),
     (re.compile(r"dpkg-query -f '(\$\{Status\}(?: \$\{Version\})?)' -W ([a-z0-9][a-z0-9+.-]+)"), _package),
     (re.compile(rf"id(?: -({'|'.join(_ID_FLAGS)}))? {_WORD}", re.ASCII), _identity),
     (re.compile(rf"getent group {_WORD} \| cut -d':' -f([34])", re.ASCII), _group),
