@@ -268,6 +268,13 @@ def test_a_service_is_read_from_systemd(text: str, running: bool, enabled: bool)
     assert (service.running, service.enabled) == (running, enabled)
 
 
+def test_a_service_that_nobody_knows_has_neither_failed_nor_not() -> None:
+    # Else a slip of the pen in its name would pass.
+    service = parse_service(unit("not-found", "inactive", ""))
+    assert (service.failed, service.masked) == (None, None)
+    assert parse_service(unit("not-found", "failed", "")).failed
+
+
 @pytest.mark.parametrize(("part", "running"), [("active", True), ("failed", False), ("inactive", False)])
 def test_a_service_that_groups_others_runs_if_these_do(part: str, running: bool) -> None:
     text = unit("loaded", "active", "enabled") + f"\nPartId=postgresql@15-main.service\nPartActiveState={part}\n"

@@ -26,6 +26,26 @@ def as_deploy(target: Target) -> Any:
     return testinfra.get_host(target.hostspec)
 
 
+# Services.
+
+OF_OLD = """
+set -eu
+cd /etc/init.d
+printf '#!/bin/sh\n### BEGIN INIT INFO\n# Provides: legacy\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n' > legacy
+printf '# Required-Start:\n# Required-Stop:\n### END INIT INFO\nexit 0\n' >> legacy
+chmod +x legacy
+systemctl daemon-reload
+"""
+
+
+def test_a_service_of_an_init_script_is_enabled_by_the_links_of_its_runlevels(fresh_host: Target) -> None:
+    fresh_host.run(OF_OLD)
+    enabled = {"legacy": {"enabled": True}}
+    assert not held_on(as_root(fresh_host), services=enabled)["service.enabled"]
+    fresh_host.run("systemctl enable legacy")
+    assert held_on(as_root(fresh_host), services=enabled)["service.enabled"]
+
+
 # Jobs.
 
 # Cron runs these when it starts, if it doesn't find the mark that it has run them since the boot.

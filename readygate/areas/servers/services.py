@@ -48,14 +48,14 @@ class Service(Spec):
 class ActualService:
     """What is known of one service; one that nobody knows is neither active nor enabled.
 
-    `restarts` and `up_for_s` are None where it isn't active, and where no systemd counts them. `down_parts` are those
-    units of it that aren't active, where it is no more than the sum of them.
+    `masked` and `failed` are None of such a one, `restarts` and `up_for_s` where it isn't active, and where no systemd
+    counts them. `down_parts` are those units of it that aren't active, where it is no more than the sum of them.
     """
 
     active: bool
     enabled: bool
-    masked: bool = False
-    failed: bool = False
+    masked: bool | None = False
+    failed: bool | None = False
     restarts: int | None = None
     up_for_s: float | None = None
     down_parts: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class ActualService:
         return f"down is {', '.join(self.down_parts)}" if self.active and self.down_parts else ""
 
 
-_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,ConsistsOf"
+_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,ConsistsOf,SourcePath"
 
 
 def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
@@ -84,10 +84,16 @@ def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
     name, script_ = quote(service.name), quote(f"/etc/init.d/{service.name}")
     # A unit such as postgresql.service is active once it was started, whatever became of what it consists of.
     script = f"""
+at_boot() {{
+    for link in /etc/rc[2345].d/S[0-9][0-9]"$1" /etc/runlevels/sysinit/"$1" /etc/runlevels/boot/"$1" \\
+        /etc/runlevels/default/"$1"; do [ ! -e "$link" ] || {{ echo AtBoot=yes; break; }}; done
+}}
 if [ -d /run/systemd/system ] || [ ! -x {script_} ]; then
     echo "Now=$(date +%s)"
     shown=$(TZ=UTC systemctl show --property={_PROPERTIES} -- {name}) || exit 1
     printf '%s\\n' "$shown"
+    of_script=$(printf '%s\\n' "$shown" | sed -n 's|^SourcePath=/etc/init.d/||p')
+    [ -z "$of_script" ] || at_boot "$of_script"
     case $shown in *SubState=exited*) ;; *) exit 0 ;; esac
     parts=$(printf '%s\\n' "$shown" | sed -n 's/^ConsistsOf=//p')
     [ -z "$parts" ] || systemctl show --property=Id,ActiveState -- $parts | sed 's/^/Part/'
@@ -97,8 +103,7 @@ case $(head -n 1 {script_}) in *openrc-run*) echo Init=openrc ;; esac
 said=$({script_} status 2>&1 </dev/null); code=$?
 case $said in *[Uu]sage:*) echo "{service.name} knows no status" >&2; exit 1 ;; esac
 echo "Status=$code"
-for link in /etc/rc[2345].d/S[0-9][0-9]{name} /etc/runlevels/sysinit/{name} /etc/runlevels/boot/{name} \\
-    /etc/runlevels/default/{name}; do [ ! -e "$link" ] || {{ echo AtBoot=yes; break; }}; done"""
+at_boot {name}"""
     text = ask(host, server.name, script).text
     return parse_service(text, Evidence(f"state of {service.name}", text.strip()))
 
@@ -115,13 +120,17 @@ def parse_service(text: str, *evidence: Evidence) -> ActualService:
             state == "active", known.get("AtBoot") == "yes", failed=state == "failed", evidence=evidence
         )
     active = known["ActiveState"] in ("active", "reloading")
+    is_known = known["LoadState"] != "not-found"
+    # Of each init script systemd makes a unit, whether or not any link starts it at boot.
+    at_boot = known.get("AtBoot") == "yes" or not known.get("SourcePath", "").startswith("/etc/init.d/")
     began = parse_moment(known.get("ActiveEnterTimestamp", ""))
     parts = zip(known.get("PartId", "").split(), known.get("PartActiveState", "").split(), strict=True)
     return ActualService(
         active=active,
-        enabled=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT,
-        masked=known["LoadState"] == "masked",
-        failed=known["ActiveState"] == "failed",
+        enabled=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT and at_boot,
+        masked=known["LoadState"] == "masked" if is_known else None,
+        # One whose file was removed may have failed before.
+        failed=known["ActiveState"] == "failed" if is_known or known["ActiveState"] == "failed" else None,
         # A unit that isn't there has none either: to count its restarts would be to pass it.
         restarts=int(known["NRestarts"]) if active and "NRestarts" in known else None,
         up_for_s=max(0.0, int(known["Now"]) - began) if active and began is not None else None,
