@@ -31,7 +31,8 @@ def as_deploy(target: Target) -> Any:
 OF_OLD = """
 set -eu
 cd /etc/init.d
-printf '#!/bin/sh\n### BEGIN INIT INFO\n# Provides: legacy\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n' > legacy
+printf '#!/bin/sh\n### BEGIN INIT INFO\n# Provides: legacy\n# Default-Start: 2 3 4 5\n' > legacy
+printf '# Default-Stop: 0 1 6\n' >> legacy
 printf '# Required-Start:\n# Required-Stop:\n### END INIT INFO\nexit 0\n' >> legacy
 chmod +x legacy
 systemctl daemon-reload
@@ -67,6 +68,22 @@ def test_a_job_of_cron_holds_by_how_it_ended(fresh_host: Target) -> None:
     assert all(held_on(host, cron={"/bin/true sound": declared}).values())
     assert held_on(host, cron={"/bin/false broken": declared}) == {"cron.last_ran": True, "cron.ended_well": False}
     assert not held_on(host, cron={"shop-backup": {"last_ran": "1h"}})["cron.last_ran"]
+
+
+AGED = """
+printf '@hourly ended true ended\n@hourly aged true aged\n@hourly deploy true deploy\n' > /etc/cron.d/aged
+useradd ended; chage --expiredate 2020-01-01 ended
+useradd aged; chage --lastday 2020-01-01 --maxdays 90 aged
+"""
+
+
+def test_cron_runs_nothing_for_an_account_that_has_expired(fresh_host: Target) -> None:
+    fresh_host.run(AGED)
+    scheduled = {"scheduled": True}
+    jobs = {"true ended": scheduled, "true aged": scheduled}
+    assert "whose account or password has expired" in reasons_on(as_root(fresh_host), cron=jobs)["cron.scheduled"]
+    assert not held_on(as_root(fresh_host), cron={"true aged": scheduled})["cron.scheduled"]
+    assert held_on(as_root(fresh_host), cron={"true deploy": scheduled})["cron.scheduled"]
 
 
 def test_how_a_job_ended_is_not_known_where_cron_logs_no_failures(fresh_host: Target) -> None:

@@ -218,12 +218,15 @@ def observe_expiry(host: Any, server: Spec, user: Spec, actual_user: ActualUser)
     if not actual_user.exists:
         return None
     _, changed, longest, ends, today = ask(host, server.name, _SHADOW.format(name=quote(user.name))).text.split(" ")
-    if ends and int(today) >= int(ends):
+    return has_expired(changed, longest, ends, int(today))
+
+
+def has_expired(changed: str, longest: str, ends: str, today: int) -> bool:
+    """By the days of /etc/shadow: the last change, how long a password may last, and the account's end."""
+    if ends and today >= int(ends):
         return True
     # A password that was last changed on day 0 has to be changed first of all.
-    return bool(changed) and (
-        changed == "0" or (longest not in ("", "-1") and int(today) > int(changed) + int(longest))
-    )
+    return bool(changed) and (changed == "0" or (longest not in ("", "-1") and today > int(changed) + int(longest)))
 
 
 def observe_sudo_rules(host: Any, server: Spec, user: Spec, actual_user: ActualUser) -> tuple[str, ...] | None:

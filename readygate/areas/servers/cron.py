@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from readygate.areas.asking import ask
+from readygate.areas.servers.accounts import has_expired
 from readygate.areas.servers.proc import ProcessEntry
 from readygate.areas.servers.processes import Processes
 from readygate.areas.servers.schedules import CronSchedule, NeverDue, cron_schedule
@@ -107,8 +108,9 @@ done"""
 def observe_crontabs(host: Any, server: Spec, processes: Processes) -> Crontabs:
     """Every crontab and every script that `run-parts` starts from one, as this server's cron would take it."""
     text = ask(host, server.name, _READ).text
-    users = {entry.user for entry in parse_crontabs(text)} - set(processes.user_names.values())
-    entries = parse_crontabs(text, _unknown(host, server, users))
+    users = {entry.user for entry in parse_crontabs(text)}
+    unknown = _unknown(host, server, users - set(processes.user_names.values()))
+    entries = parse_crontabs(text, unknown, _expired(host, server, users))
     logging = max((_logging(entry.command) for entry in processes.entries if _is_cron(entry)), default=None)
     return Crontabs(tuple(entries), logging)
 
@@ -118,6 +120,21 @@ def _unknown(host: Any, server: Spec, users: Collection[str]) -> Collection[str]
     names = " ".join(quote(user) for user in sorted(users))
     script = f'for user in {names}; do id -u -- "$user" >/dev/null 2>&1 || printf \'%s\\n\' "$user"; done'
     return ask(host, server.name, script).text.split() if users else ()
+
+
+def _expired(host: Any, server: Spec, users: Collection[str]) -> Collection[str]:
+    """Those users whom PAM no longer lets in, so that cron runs nothing as them, by /etc/shadow."""
+    script = f"""
+[ -e /etc/pam.d/cron ] || [ -e /etc/pam.d/crond ] || exit 0
+[ -e /etc/shadow ] || exit 0
+echo "$(($(date +%s) / 86400))"
+export users={quote(f" {' '.join(sorted(users))} ")}
+awk -F : 'index(ENVIRON["users"], " " $1 " ") {{ print $1 ":" $3 ":" $5 ":" $8 }}' /etc/shadow"""
+    today, *accounts = ask(host, server.name, script).text.split() or ["0"]
+    days = {name: rest for name, *rest in (account.split(":") for account in accounts)}
+    return {
+        name for name, (changed, longest, ends) in days.items() if has_expired(changed, longest, ends, int(today))
+    }
 
 
 def _is_cron(process: ProcessEntry) -> bool:
@@ -132,10 +149,10 @@ def _logging(command: tuple[str, ...]) -> int:
     return int(found[1]) if found else 1
 
 
-def parse_crontabs(text: str, unknown: Collection[str] = ()) -> Iterator[CronEntry]:
+def parse_crontabs(text: str, unknown: Collection[str] = (), expired: Collection[str] = ()) -> Iterator[CronEntry]:
     """Read what stands between NULs: what system this is, then name, mode, links, owner and contents of each file.
 
-    Nothing comes of an entry of a user who is `unknown`.
+    Nothing comes of an entry of a user who is `unknown`, or whose account or password has `expired`.
     """
     system, *parts = text.split("\0")
     files = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
@@ -146,7 +163,7 @@ def parse_crontabs(text: str, unknown: Collection[str] = ()) -> Iterator[CronEnt
             # Debian's cron takes either the whole of a file or nothing of it.
             wrong = next((entry.idle for entry in found if entry.idle), "") if "debian" in system else ""
             ignored = _ignored(path, status, held, debian="debian" in system) or wrong
-            found = [replace(entry, idle=ignored or entry.idle or _steps_back(entry, system)) for entry in found]
+            found = [replace(entry, idle=ignored or _idles(entry, system, expired)) for entry in found]
             periodic += [entry for entry in found if "run-parts" in entry.command]
             yield from found
     for path, status, held in files:
@@ -172,7 +189,7 @@ def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEnt
         try:
             schedule = cron_schedule(schedule)
         except NeverDue:
-            pass  # only this line does nothing, as `_steps_back` says
+            pass  # only this line does nothing, as `_idles` says
         except Mistake as mistake:
             idle = f"{path} has a line that cron can't read: {mistake.wrong}"
         if user in unknown:
@@ -183,8 +200,12 @@ def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEnt
         yield CronEntry(path, schedule, user, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%").strip(), idle)
 
 
-def _steps_back(entry: CronEntry, system: str) -> str:
-    """A line that cron reads and that does nothing; Debian's packages bring some for where no systemd runs."""
+def _idles(entry: CronEntry, system: str, expired: Collection[str]) -> str:
+    """Why nothing comes of a line that cron reads; Debian's packages bring some for where no systemd runs."""
+    if entry.idle:
+        return entry.idle
+    if entry.user in expired:
+        return f"cron runs nothing as {entry.user}, whose account or password has expired"
     try:
         cron_schedule(entry.schedule)
     except NeverDue as never:

@@ -48,8 +48,8 @@ class Service(Spec):
 class ActualService:
     """What is known of one service; one that nobody knows is neither active nor enabled.
 
-    `masked` and `failed` are None of such a one, `restarts` and `up_for_s` where it isn't active, and where no systemd
-    counts them. `down_parts` are those units of it that aren't active, where it is no more than the sum of them.
+    `masked` and `failed` are None of such a one, `restarts` and `up_for_s` where it isn't active, and where no
+    systemd counts them. `down_parts` are those units of it that aren't active, where it is but the sum of them.
     """
 
     active: bool
