@@ -29,6 +29,13 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def existing(text: str) -> Path:
+    """A folder that is there: in a misspelt one the shipped profiles would judge, and no waivers."""
+    if not folder(text).is_dir():
+        raise ArgumentTypeError(f"'{text}' is no folder; name the one that the inventory is in")
+    return Path(text)
+
+
 def seconds(text: str) -> float:
     """A duration. Raises UsageError."""
     from readygate.units import parse_duration

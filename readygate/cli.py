@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from readygate import __version__
-from readygate.arguments import count, folder, refuse_ours, seconds
+from readygate.arguments import count, existing, folder, refuse_ours, seconds
 from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.signals import ending_alike
 from readygate.streams import lost, steady
@@ -210,7 +210,10 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--root", type=Path, default=Path.cwd(), help="folder of the inventory, reports/ and waivers.yml (default: .)"
+        "--root",
+        type=existing,
+        default=Path.cwd(),
+        help="folder of the inventory, reports/ and waivers.yml (default: .)",
     )
 
 

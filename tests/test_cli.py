@@ -232,6 +232,8 @@ def test_an_inventory_that_can_not_be_used_is_one_line(
         (["run", "--", "--env", "x"], "after -- --env would not be heard; write --env before the --"),
         (["watch", "--tolerate=-1"], "argument --tolerate: '-1' is not a number; write e.g. 3"),
         (["attest", "a", "--by=me", "--evidence=x", "--inventory=/proc/version"], "/proc/attestations.yml: can't be"),
+        (["report", "--root", "shp"], "argument --root: 'shp' is no folder; name the one that the inventory is in"),
+        (["merge", "--root", "", "x"], "argument --root: is empty; name a folder"),
         (["run", "--shard", ""], "'' is not a shard; write e.g. 3/8"),
         (["run", "--out", "file"], "file: can't be written to: file exists; name another folder"),
         (["init", "file"], "file/inventory.yml: can't be written: "),

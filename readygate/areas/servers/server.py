@@ -75,6 +75,8 @@ def host_spec(connect: str) -> str:
         raise Mistake(f"'{way}' is no way to connect", "write e.g. ssh://app-1, docker://web or local://")
     if not whom.partition("?")[0] and way != "local":
         raise Mistake(f"'{connect}' names no host", f"write e.g. {way}://app-1")
+    if whom.rpartition("@")[2].startswith("-"):  # which docker, kubectl and others take for an option
+        raise Mistake(f"'{connect}' names an option instead of a host", f"write e.g. {way}://app-1")
     return connect
 
 
