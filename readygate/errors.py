@@ -91,3 +91,13 @@ class CouldNotLook(ReadygateError):
 
 class NobodyListens(CouldNotLook):
     """The connection was refused: the machine is there, and nothing on it listens where one asked."""
+
+
+class Missing(AssertionError):
+    """What a check is about is not there, so it fails, and all others about the same with it: one cause, one mend."""
+
+    def __init__(self, reason: str, *, cause: str, mend: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cause = cause
+        self.mend = mend

@@ -12,7 +12,7 @@ import pytest
 
 from readygate.accounting import MEND
 from readygate.binding import Bound
-from readygate.errors import CouldNotLook
+from readygate.errors import CouldNotLook, Missing
 from readygate.expectation import LISTENER, Expectation, Judgement, Level
 from readygate.fleet import EVIDENCE, begin_check, forget_answers
 from readygate.redaction import REDACTOR
@@ -154,6 +154,8 @@ def _failure(
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, CouldNotLook):
         return _Ending(Outcome.ERROR, error.reason, error.cause, error.mend)
+    if isinstance(error, Missing) and report.when == "call":
+        return _Ending(Outcome.FAILED, error.reason, error.cause, error.mend)
     said = str(error).strip().split("\n")[0]
     if isinstance(error, pytest.fail.Exception) and said.startswith("Timeout"):
         return _Ending(Outcome.ERROR, f"no answer in time: {said.lower()}", mend="see why it hangs")

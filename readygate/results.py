@@ -43,8 +43,8 @@ class Result:
 
     `path`, `file` and `line` say which line of the inventory it verifies (empty and 0 for a suite's own test
     that verifies none). `warning` is set where the warn level was reached though the check passed. `cause` is
-    shared by all results that could not look for the same reason. `headroom` is the distance to the failing
-    limit as a share of that limit, negative beyond it.
+    shared by all results that could not look, or failed, for the same reason. `headroom` is the distance to the
+    failing limit as a share of that limit, negative beyond it.
     """
 
     check: str

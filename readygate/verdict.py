@@ -203,8 +203,11 @@ def _is_within(narrow: str, wide: str) -> bool:
 
 
 def _failures(blocking: Sequence[Result]) -> Iterable[Reason]:
+    """The gravest first; those that fail for one cause, as what they are about is missing, are one reason."""
+    by_cause: dict[str, list[Result]] = {}
     for result in sorted(blocking, key=lambda each: (_RANK[each.severity], each.id)):
-        yield Reason(f"{result.id}: {result.message}", result.mend, (result,))
+        by_cause.setdefault(result.cause or result.id, []).append(result)
+    return (_reason(group) for group in by_cause.values())
 
 
 def _blind_spots(unseen: Sequence[Result]) -> Iterable[Reason]:
@@ -214,9 +217,13 @@ def _blind_spots(unseen: Sequence[Result]) -> Iterable[Reason]:
         by_cause.setdefault(result.cause or result.message, []).append(result)
     for group in sorted(by_cause.values(), key=len, reverse=True):
         group.sort(key=lambda each: (_RANK[each.severity], each.id))
-        first, many = group[0], len(group)
-        title = f"{first.id}: {first.message}" if many == 1 else f"{many} checks: {first.message}"
-        yield Reason(title, first.mend, tuple(group))
+        yield _reason(group)
+
+
+def _reason(group: Sequence[Result]) -> Reason:
+    first, many = group[0], len(group)
+    title = f"{first.id}: {first.message}" if many == 1 else f"{many} checks: {first.message}"
+    return Reason(title, first.mend, tuple(group))
 
 
 def _coverage(results: Sequence[Result]) -> Coverage:

@@ -96,21 +96,22 @@ def test_query_gives_the_declared_number(expected, query_number):
 
 
 @pytest.mark.check("alert.exists", severity="blocker")
-def test_alert_is_loaded(alert, actual_alert):
+def test_alert_is_loaded(alert, actual_alerts):
     """An alert in a file that Prometheus never read wakes nobody.
 
     Mend: name its file under `rule_files`, and reload.
     """
-    assert actual_alert.exists in alert.exists, actual_alert.fault
+    assert actual_alerts.exists in alert.exists, actual_alerts.fault
 
 
 @pytest.mark.check("alert.healthy", severity="blocker")
-def test_alert_can_be_evaluated(alert, actual_alert):
+def test_alert_can_be_evaluated(alert, actual_alerts):
     """An alert whose expression fails never fires.
 
     Mend: try the expression by hand; often labels match many to many.
     """
-    assert actual_alert.healthy in alert.healthy, actual_alert.fault
+    for each in actual_alerts.there:
+        assert each.healthy in alert.healthy, each.fault
 
 
 @pytest.mark.check("alert.can_fire", severity="blocker")
@@ -119,61 +120,68 @@ def test_alert_measures_something(alert, measured):
 
     Mend: try each side of its comparison by hand; a classic histogram needs rate() and _bucket.
     """
-    assert measured.can_fire in alert.can_fire, measured.reason
+    for each in measured.there:
+        assert each.can_fire in alert.can_fire, each.reason
 
 
 @pytest.mark.check("alert.ratio")
-def test_alert_compares_a_share(alert, actual_alert):
+def test_alert_compares_a_share(alert, actual_alerts):
     """A rate that is taken for a share fires by night at one error in a thousand, or never in a small shop.
 
     Mend: divide the rate of errors by the rate of all requests.
     """
-    assert actual_alert.is_ratio in alert.ratio, f"it compares no share: {actual_alert.expression}"
+    for each in actual_alerts.there:
+        assert each.is_ratio in alert.ratio, f"it compares no share: {each.expression}"
 
 
 @pytest.mark.check("alert.threshold")
-def test_alert_has_the_declared_threshold(alert, actual_alert):
+def test_alert_has_the_declared_threshold(alert, actual_alerts):
     """Whoever reads the runbook trusts a number that the rule has long lost.
 
     Mend: correct the rule, or the number that was declared.
     """
-    assert actual_alert.threshold in alert.threshold
+    for each in actual_alerts.there:
+        assert each.threshold in alert.threshold, each.which
 
 
 @pytest.mark.check("alert.held_for")
-def test_alert_does_not_wait_too_long(alert, actual_alert):
+def test_alert_does_not_wait_too_long(alert, actual_alerts):
     """So long customers suffer before anybody is woken.
 
     Mend: make `for` of the rule shorter.
     """
-    assert actual_alert.held_for_s in alert.held_for
+    for each in actual_alerts.there:
+        assert each.held_for_s in alert.held_for, each.which
 
 
 @pytest.mark.check("alert.labels")
-def test_alert_carries_the_declared_label(actual_alert, key, expected):
+def test_alert_carries_the_declared_label(actual_alerts, key, expected):
     """By its labels an alert is routed: without severity it goes to the channel that nobody reads at night.
 
     Mend: add the label to the rule.
     """
-    assert (actual_alert.labels or {}).get(key) in expected
+    for each in actual_alerts.there:
+        assert each.labels.get(key) in expected, each.which
 
 
 @pytest.mark.check("alert.runbook")
-def test_alert_leads_to_its_runbook(alert, actual_alert, runbook_is_there):
+def test_alert_leads_to_its_runbook(alert, actual_alerts, runbooks):
     """Whoever is woken at three has nobody to ask, and a link that leads nowhere.
 
     Mend: write the page, and its address as the annotation runbook_url of the rule.
     """
-    assert runbook_is_there in alert.runbook, f"runbook_url: {actual_alert.runbook_url or 'none'}"
+    for each in actual_alerts.there:
+        assert runbooks[each.runbook_url] in alert.runbook, f"runbook_url: {each.runbook_url or 'none'}"
 
 
 @pytest.mark.check("alert.firing", severity="blocker")
-def test_alert_does_not_fire(alert, actual_alert):
+def test_alert_does_not_fire(alert, actual_alerts):
     """Whoever releases into an alert that fires can't tell the new trouble from the old.
 
     Mend: mend what it tells of before the release.
     """
-    assert actual_alert.fires in alert.firing
+    for each in actual_alerts.there:
+        assert each.fires in alert.firing, each.which
 
 
 @pytest.mark.check("alertmanager.ready", severity="blocker")

@@ -99,6 +99,8 @@ groups:
       - alert: FiresNow
         expr: up{job="shop"} == 1
         annotations: {runbook_url: "http://127.0.0.1:SHOP/private"}
+      - {alert: Twice, expr: 'up{job="shop"} > 5', labels: {severity: critical}}
+      - {alert: Twice, expr: 'shop_queue_length > 5', for: 1h, labels: {severity: critical}}
       - {alert: BehindALimit, expr: 'http_requests_total > on (job) shop_requests_allowed'}
       - {alert: UnlikeLabels, expr: 'http_requests_total > 1 and prometheus_build_info'}
       - {alert: ManyAreGone, expr: 'count(up == 0) > 2'}
@@ -258,7 +260,41 @@ def test_an_alert_that_is_not_loaded_fails_in_all_that_is_expected_of_it(prometh
     expected = {**ALERT, "ratio": True, "threshold": 1, "firing": False}
     seen = alert(prometheus, "Degradation", **expected)
     assert {check.partition(".")[2] for check, why in seen.items() if why} == set(expected)
-    assert "there are: AbsentHere, AbsentThere" in seen["alert.exists"]
+    assert all("there are: AbsentHere, AbsentThere" in why for why in seen.values())
+
+
+def test_alerts_of_one_name_are_judged_each(prometheus: Prometheus) -> None:
+    expected = {"exists": True, "healthy": True, "threshold": 5, "labels": {"severity": "critical"}, "firing": False}
+    assert not any(alert(prometheus, "Twice", **expected).values())
+    seen = alert(prometheus, "Twice", can_fire=True, held_for="5m")
+    assert "nothing is measured by shop_queue_length" in seen["alert.can_fire"]
+    assert "the one of 2 in group traps with shop_queue_length > 5" in seen["alert.held_for"]
+
+
+def test_an_alert_that_is_not_loaded_is_one_reason(prometheus: Prometheus, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(
+        "inventory.yml",
+        f"""\
+        project: shop
+        monitoring:
+          main:
+            prometheus:
+              url: {prometheus.url}
+              rules:
+                Lost: {{healthy: true, can_fire: true, threshold: 1, held_for: 5m, runbook: true, firing: false}}
+                HighErrorRate: {{ratio: true}}
+    """,
+    )
+    ended = project.readygate("run")
+    assert ended.code == 1, ended.stderr
+    assert ended.stdout.count("there is no alert Lost") == 1
+    assert "6 checks, the first is alert.can_fire @ main:Lost" in ended.stdout
+    lost = [each for each in ended.run["results"] if "Lost" in each["path"]]
+    assert {each["outcome"] for each in lost} == {"failed"}
+    assert {each["mend"] for each in lost} == {
+        "name its file under `rule_files` and reload, or correct the name in the inventory"
+    }
 
 
 def test_an_alert_that_can_not_be_evaluated_is_seen(prometheus: Prometheus) -> None:

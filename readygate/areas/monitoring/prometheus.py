@@ -15,7 +15,7 @@ from readygate.areas.asking_http import Api, ApiUrl, Hosts, api
 from readygate.areas.monitoring.possible import possible
 from readygate.areas.monitoring.promql import conditions_of
 from readygate.areas.monitoring.questions import data, samples
-from readygate.errors import CouldNotLook, Mistake
+from readygate.errors import CouldNotLook, Missing, Mistake
 from readygate.expectation import (
     AtLeastCount,
     AtLeastDuration,
@@ -118,22 +118,21 @@ class PrometheusState:
 
 @dataclass(frozen=True, slots=True)
 class ActualAlert:
-    """An alert as it is loaded; where there is none of this name, all is None."""
+    """An alert as it is loaded; `which` tells it from others of its name, if there are any."""
 
-    exists: bool
-    expression: str = ""
-    healthy: bool | None = None
-    held_for_s: float | None = None
-    firing: bool | None = None
-    labels: Mapping[str, str] | None = None
+    expression: str
+    healthy: bool
+    held_for_s: float
+    firing: bool
+    labels: Mapping[str, str]
     runbook_url: str = ""
     fault: str = ""
-    evidence: tuple[Evidence, ...] = ()
+    which: str = ""
 
     @property
-    def fires(self) -> bool | None:
+    def fires(self) -> bool:
         """CouldNotLook: it can't be evaluated, or was not yet, so that it is quiet proves nothing."""
-        if self.exists and not (self.healthy or self.firing):
+        if not (self.healthy or self.firing):
             raise CouldNotLook(
                 f"the alert was not evaluated: {self.fault or 'not yet'}", mend="try the expression by hand"
             )
@@ -142,27 +141,58 @@ class ActualAlert:
     @property
     def threshold(self) -> float | None:
         """CouldNotLook: it has several, or compares with something that is no number."""
-        if not self.exists:
-            return None
         found = {each.threshold for each in conditions_of(self.expression) if each.limit}
         if len(found) != 1 or None in found:
             raise CouldNotLook(f"the alert does not compare with one number: {self.expression}", mend="look by eye")
         return found.pop()
 
     @property
-    def is_ratio(self) -> bool | None:
-        if not self.exists:
-            return None
+    def is_ratio(self) -> bool:
         return any(each.is_ratio for each in conditions_of(self.expression))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAlerts:
+    """All alerts of one name: each has to be as declared. Without any, `fault` says which there are."""
+
+    name: str
+    alerts: tuple[ActualAlert, ...]
+    fault: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.alerts)
+
+    @property
+    def there(self) -> tuple[ActualAlert, ...]:
+        """At least one. Missing: there is none."""
+        if not self.alerts:
+            mend = "name its file under `rule_files` and reload, or correct the name in the inventory"
+            raise Missing(self.fault, cause=f"alert:{self.name}", mend=mend)
+        return self.alerts
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Whether what an alert measures is there; the reason names what is not."""
 
-    can_fire: bool | None
+    can_fire: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredAlerts:
+    """The same of all alerts of one name."""
+
+    loaded: LoadedAlerts
+    alerts: tuple[Measured, ...]
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def there(self) -> tuple[Measured, ...]:
+        """At least one. Missing: there is none."""
+        return self.alerts if self.loaded.there else ()
 
 
 def prometheus_api(monitoring: Monitoring, prometheus: Prometheus, hosts: Hosts) -> Api:
@@ -188,43 +218,49 @@ def observe_prometheus(prometheus_api: Api) -> PrometheusState:
     )
 
 
-def observe_alert(prometheus_api: Api, alert: Rule) -> ActualAlert:
-    """The alert of this name, as it is loaded. CouldNotLook: several have the name."""
+def observe_alerts(prometheus_api: Api, alert: Rule) -> LoadedAlerts:
+    """The alerts of this name, as they are loaded."""
     groups = data(prometheus_api, "/api/v1/rules", type="alert")["groups"]
-    found = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    found = [(group["name"], rule) for group in groups for rule in group["rules"] if rule["name"] == alert.name]
     if not found:
         names = sorted({rule["name"] for group in groups for rule in group["rules"]})
         told = f"there is no alert {alert.name}; there are: {', '.join(names) or 'none'}"
-        return ActualAlert(False, fault=told, evidence=(Evidence(f"the alert {alert.name}", told),))
-    if len(found) > 1:
-        raise CouldNotLook(f"{len(found)} alerts are called {alert.name}", mend="give each a name of its own")
-    (rule,) = found
-    return ActualAlert(
-        exists=True,
-        expression=rule["query"],
-        healthy=rule["health"] == "ok",
-        held_for_s=rule["duration"],
-        firing=rule["state"] == "firing",
-        labels=rule["labels"],
-        runbook_url=rule.get("annotations", {}).get("runbook_url", ""),
-        fault=rule.get("lastError", ""),
-        evidence=(Evidence(f"the alert {alert.name}", f"{rule['query']}: {rule['state']}, {rule['health']}"),),
+        return LoadedAlerts(alert.name, (), told, (Evidence(f"the alert {alert.name}", told),))
+    several = len(found) > 1
+    alerts = tuple(
+        ActualAlert(
+            expression=rule["query"],
+            healthy=rule["health"] == "ok",
+            held_for_s=rule["duration"],
+            firing=rule["state"] == "firing",
+            labels=rule["labels"],
+            runbook_url=rule.get("annotations", {}).get("runbook_url", ""),
+            fault=rule.get("lastError", ""),
+            which=f"the one of {len(found)} in group {group} with {rule['query']}" if several else "",
+        )
+        for group, rule in found
     )
+    told = "\n".join(f"{rule['query']}: {rule['state']}, {rule['health']}" for _, rule in found)
+    return LoadedAlerts(alert.name, alerts, evidence=(Evidence(f"the alert {alert.name}", told),))
 
 
-def observe_measured(prometheus_api: Api, actual_alert: ActualAlert) -> Measured:
-    """Whether it gives series once its conditions are taken out: else it is false for ever, and called healthy.
+def observe_measured(prometheus_api: Api, actual_alerts: LoadedAlerts) -> MeasuredAlerts:
+    """Whether each gives series once its conditions are taken out: else it is false for ever, and called healthy.
 
     CouldNotLook: Prometheus can't evaluate the expression without its conditions.
     """
-    if not actual_alert.exists:
-        return Measured(None, actual_alert.fault)
-    asked = possible(actual_alert.expression)
-    count = _count(prometheus_api, asked)
-    evidence = (Evidence(f"query {asked}", f"{count} series"),)
-    if count:
-        return Measured(True, evidence=evidence)
-    return Measured(False, f"it can never fire: {_missing(prometheus_api, actual_alert.expression)}", evidence)
+    asked = {each.expression: possible(each.expression) for each in actual_alerts.alerts}
+    counts = {expression: _count(prometheus_api, query) for expression, query in asked.items()}
+    return MeasuredAlerts(
+        actual_alerts,
+        tuple(
+            Measured(True)
+            if counts[each.expression]
+            else Measured(False, f"it can never fire: {_missing(prometheus_api, each.expression)}")
+            for each in actual_alerts.alerts
+        ),
+        tuple(Evidence(f"query {asked[each]}", f"{count} series") for each, count in counts.items()),
+    )
 
 
 def _missing(prometheus: Api, expression: str) -> str:
@@ -246,11 +282,12 @@ def _count(prometheus: Api, asked: str) -> int:
         ) from None
 
 
-def observe_runbook(actual_alert: ActualAlert) -> bool | None:
-    """Whether whoever is woken finds the page. CouldNotLook: it can't be reached from here, or takes a login."""
-    url = actual_alert.runbook_url
-    if not url:
-        return False if actual_alert.exists else None
+def observe_runbooks(actual_alerts: LoadedAlerts) -> Mapping[str, bool]:
+    """By URL, whether whoever is woken finds the page. CouldNotLook: it is out of reach, or takes a login."""
+    return {url: _is_page(url) for url in {each.runbook_url for each in actual_alerts.alerts}}
+
+
+def _is_page(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return False
@@ -291,9 +328,9 @@ FACTS: dict[str, Callable[..., Any]] = {
     "prometheus_api": prometheus_api,
     "prometheus_ready": observe_prometheus_ready,
     "prometheus_state": observe_prometheus,
-    "actual_alert": observe_alert,
+    "actual_alerts": observe_alerts,
     "measured": observe_measured,
-    "runbook_is_there": observe_runbook,
+    "runbooks": observe_runbooks,
     "series_count": observe_series,
     "query_number": observe_number,
 }
