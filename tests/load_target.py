@@ -108,6 +108,8 @@ class Target:
                     return b""
             case "cutting":
                 return b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly so much"
+            case "doubling":
+                return b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             case "closing":
                 return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             case "unmeasured":

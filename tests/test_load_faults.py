@@ -51,6 +51,7 @@ def asked(server: Target, step: object, **changes: Any) -> dict[str, Any]:
     [
         ("GET /cutting", "answer cut off"),
         ("GET /babbling", "not an HTTP answer"),
+        ("GET /doubling", "not an HTTP answer"),
         ("GET /moved", "status 302"),
         ({"request": "GET /signed-out", "contains": "Your orders"}, "wrong answer: without the text expected in it"),
     ],

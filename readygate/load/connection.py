@@ -49,7 +49,9 @@ class Answer(HTTPResponseParser):
         self.body = bytearray()
 
     def _on_message_begin(self) -> None:
-        self.has_begun, self.is_whole = True, False  # again where one of status 1xx went before
+        if self.is_whole:
+            raise HTTPParseError("two answers to one request")
+        self.has_begun = True  # again where one of status 1xx went before
 
     def _on_headers_complete(self) -> bool:
         return self._is_of_head  # then no body follows, whatever its headers say
