@@ -193,12 +193,12 @@ def test_container_is_privileged_only_where_declared(container, replicas):
 
 
 @pytest.mark.check("container.docker_socket", severity="blocker")
-def test_container_reaches_the_engine_only_where_declared(container, replicas):
+def test_container_reaches_the_engine_only_where_declared(container, replicas, volume_folders):
     """Whoever can write to the engine's socket can start a container with the server's disk in it.
 
     Mend: take the mount out; put a proxy that only lets reading through before what must look.
     """
-    assert all(each.has_engine_socket in container.docker_socket for each in replicas)
+    assert all(each.has_engine_socket(volume_folders) in container.docker_socket for each in replicas)
 
 
 @pytest.mark.check("container.added_capabilities")

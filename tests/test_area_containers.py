@@ -16,6 +16,7 @@ import yaml
 from readygate.areas import FACTS, SECTIONS
 from readygate.areas.containers.actual import ActualContainer, Mounted
 from readygate.areas.containers.containers import Containers
+from readygate.areas.containers.daemon import parse_settings
 from readygate.areas.containers.engine import Image, Images, parse_containers
 from readygate.errors import CouldNotLook
 from readygate.facts import Facts
@@ -128,7 +129,31 @@ def test_a_container_that_logs_elsewhere_has_no_log_space_to_judge(shop: Private
 )
 def test_the_socket_of_an_engine_is_found_in_whatever_folder_it_is(source: str, reaches: bool) -> None:
     container = ActualContainer(mounts={"/host": Mounted("bind", source, writable=False)})
-    assert container.has_engine_socket is reaches
+    assert container.has_engine_socket({}) is reaches
+
+
+def test_the_socket_of_an_engine_is_found_in_a_volume_that_stands_for_its_folder(shop: PrivateEngine) -> None:
+    shop.run(
+        "docker volume create --opt type=none --opt o=bind --opt device=/run/ sockets; docker volume create plain"
+    )
+    for volume, failed in (("plain", set()), ("sockets", {"container.docker_socket"})):
+        shop.run(api(more=f"--volume {volume}:/host"))
+        assert failing(service(docker_socket=False)) == failed
+
+
+def test_root_by_another_number_is_root(shop: PrivateEngine) -> None:
+    shop.run("docker run --detach --name other --user 00:5 --entrypoint sleep shop/api:1.4.2 1000")
+    assert shop.run("docker exec other id -u").stdout.strip() == "0"
+    assert failing({"containers": {"standalone": {"other": {"user": "!= root"}}}}) == {"container.user"}
+
+
+def test_on_the_network_of_the_server_nothing_is_published_and_all_is_open(shop: PrivateEngine) -> None:
+    shop.run("docker run --detach --name other --network host --entrypoint sleep shop/api:1.4.2 1000")
+    other = {"published": {"lacks": ["0.0.0.0:6379:6379"]}, "published_on": {"lacks": ["0.0.0.0"]}}
+    assert failing({"containers": {"standalone": {"other": other}}}) == {
+        "container.published",
+        "container.published_on",
+    }
 
 
 # The daemon.
@@ -153,6 +178,14 @@ def test_a_careless_daemon_fails_every_check(lab: Lab, monkeypatch: pytest.Monke
         monkeypatch.setenv("DOCKER_HOST", engine.socket)
         declared = DAEMON | {"version": ">=99", "security": {"contains": ["seccomp", "selinux", "apparmor"]}}
         assert failing({"containers": {"daemon": declared}}) == {f"daemon.{key}" for key in DAEMON}
+
+
+def test_a_profile_of_seccomp_that_lets_all_through_guards_nothing() -> None:
+    # As docker 23 and later tell of `"seccomp-profile": "unconfined"`.
+    told = {"ServerVersion": "24.0.7", "LiveRestoreEnabled": True, "LoggingDriver": "local", "Driver": "overlay2"}
+    for profile, guards in (("builtin", {"apparmor", "seccomp"}), ("unconfined", {"apparmor"})):
+        options = ["name=apparmor", f"name=seccomp,profile={profile}"]
+        assert parse_settings("app-1", json.dumps(told | {"SecurityOptions": options})).security == guards
 
 
 # Not able to look.

@@ -103,12 +103,15 @@ class ActualContainer:
         """Whether its image is named by digest, or by a tag other than `latest`."""
         return None if self.image is None else is_pinned(self.image)
 
-    @property
-    def has_engine_socket(self) -> bool | None:
-        """Whether it can reach the engine, and by that become root on the server."""
+    def has_engine_socket(self, folders: Mapping[str, str]) -> bool | None:
+        """Whether it can reach the engine, and by that become root on the server.
+
+        `folders` are those of the server that volumes stand for, by the volume's name.
+        """
         if not self.exists:
             return None
-        sources = [mounted.source for mounted in self.mounts.values() if mounted.type == "bind"]
+        mounts = [each for each in self.mounts.values() if each.type in ("bind", "volume")]
+        sources = [each.source if each.type == "bind" else folders.get(each.source, "") for each in mounts]
         return any(_SOCKET.search(source) or _FOLDERS_OF_SOCKETS.fullmatch(source) for source in sources)
 
     @property
@@ -190,7 +193,8 @@ def read_container(told: Mapping[str, Any], asked_at: float) -> ActualContainer:
         read_only=bool(wanted.get("ReadonlyRootfs")),
         new_privileges=not _forbids_new_privileges(wanted.get("SecurityOpt") or ()),
         networks=frozenset(told["NetworkSettings"].get("Networks") or {wanted.get("NetworkMode") or "none"}),
-        published=_published(told) if up else None,
+        # On the server's own network it publishes nothing, and yet all its ports are open.
+        published=_published(told) if up and wanted.get("NetworkMode") != "host" else None,
         published_on=_published_on(told) if up else None,
         mounts=_mounts(told),
         log_driver=logs.get("Type"),
@@ -222,7 +226,8 @@ def _cpus(wanted: Mapping[str, Any]) -> float | None:
 
 def user_of(user: str) -> str:
     """Who it runs as: root has several names, of which the empty one is the most common."""
-    return "root" if user.partition(":")[0] in ("", "0", "root") else user
+    name = user.partition(":")[0]
+    return "root" if name in ("", "root") or re.fullmatch(r"[+-]?0+", name) else user
 
 
 def _capabilities(names: list[str] | None) -> frozenset[str]:

@@ -21,6 +21,7 @@ from readygate.areas.containers.engine import (
     ask_images,
     ask_internal_networks,
     ask_leftovers,
+    ask_volume_folders,
 )
 from readygate.areas.servers.files import AbsolutePath, Pattern
 from readygate.areas.servers.secrets import Secret, SecretValue, keep_out_of_reports, public_key_name
@@ -240,6 +241,11 @@ def observe_leftovers(host: Any, server: Spec, containers: Containers) -> Leftov
     return ask_leftovers(host, server.name, containers.engine)
 
 
+def observe_volume_folders(host: Any, server: Spec, containers: Containers) -> dict[str, str]:
+    """The folders of the server that volumes stand for, by one command."""
+    return ask_volume_folders(host, server.name, containers.engine)
+
+
 def observe_internal_networks(host: Any, server: Spec, containers: Containers) -> dict[str, bool]:
     """The networks of the server's engine, by one command."""
     return ask_internal_networks(host, server.name, containers.engine)
@@ -297,6 +303,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "engine_images": observe_engine_images,
     "replica_images": observe_images,
     "leftovers": observe_leftovers,
+    "volume_folders": observe_volume_folders,
     "internal_networks": observe_internal_networks,
     "compose_services": observe_compose_services,
     "strangers": observe_strangers,

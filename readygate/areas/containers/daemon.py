@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,12 +46,17 @@ class DaemonSettings:
 def observe_settings(host: Any, server: Spec) -> DaemonSettings:
     """The settings in force, by one command."""
     text = ask_engine(host, server.name, "docker", "docker info --format '{{json .}}'")
+    return parse_settings(server.name, text)
+
+
+def parse_settings(server: str, text: str) -> DaemonSettings:
+    """Read what `docker info` prints as JSON. CouldNotLook: no daemon answered it."""
     told = json.loads(text)
     # The client answers in any case, and some versions of it exit with 0 though no daemon was there.
     if errors := told.get("ServerErrors"):
         raise CouldNotLook(
-            f"docker on {server.name} could not tell: {errors[0]}",
-            cause=f"engine:{server.name}:docker",
+            f"docker on {server} could not tell: {errors[0]}",
+            cause=f"engine:{server}:docker",
             mend="run `docker info` there by hand",
         )
     registries = told.get("RegistryConfig") or {}
@@ -61,6 +67,14 @@ def observe_settings(host: Any, server: Spec) -> DaemonSettings:
         live_restore=bool(told["LiveRestoreEnabled"]),
         log_driver=told["LoggingDriver"],
         storage_driver=told["Driver"],
-        security=frozenset(each.partition(",")[0].removeprefix("name=") for each in told["SecurityOptions"] or ()),
+        security=frozenset(_guards(told["SecurityOptions"] or ())),
         insecure_registries=frozenset(by_name | by_network),
     )
+
+
+def _guards(options: Iterable[str]) -> Iterator[str]:
+    """The names in options such as `name=seccomp,profile=builtin`; a profile that lets all through guards nothing."""
+    for option in options:
+        name, *settings = option.split(",")
+        if "profile=unconfined" not in settings:
+            yield name.removeprefix("name=")

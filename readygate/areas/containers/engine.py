@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
 from readygate.areas.asking import forbidden, run
@@ -156,6 +157,16 @@ networks=$({engine} network ls --quiet) || exit
 [ -z "$networks" ] || {engine} network inspect $networks"""
     told = _json(ask_engine(host, server, engine, script))
     return {each.get("Name") or each["name"]: bool(each.get("Internal", each.get("internal"))) for each in told}
+
+
+def ask_volume_folders(host: Any, server: str, engine: str) -> dict[str, str]:
+    """By the name of each volume that stands for a folder of the server, and not for one of its own, that folder."""
+    script = f"""
+volumes=$({engine} volume ls --quiet) || exit
+[ -z "$volumes" ] || {engine} volume inspect $volumes"""
+    told = _json(ask_engine(host, server, engine, script))
+    devices = {each["Name"]: (each.get("Options") or {}).get("device", "") for each in told}
+    return {name: normpath(device) for name, device in devices.items() if device.startswith("/")}
 
 
 def ask_leftovers(host: Any, server: str, engine: str) -> Leftovers:
