@@ -26,6 +26,21 @@ def as_deploy(target: Target) -> Any:
     return testinfra.get_host(target.hostspec)
 
 
+# What an intruder leaves behind.
+
+
+@pytest.mark.parametrize(
+    "trace",
+    ["chmod u+s /bin/bash", "chmod u+s /usr/bin/find", "cp /bin/true '/usr/bin/s?'; chmod u+s '/usr/bin/s?'"],
+    ids=["shell", "find", "pattern"],
+)
+def test_a_way_back_in_is_found_whatever_package_the_program_came_with(fresh_host: Target, trace: str) -> None:
+    declared = {"setuid_unpackaged": 0, "under": ["/usr", "/bin"]}
+    assert reasons_on(as_root(fresh_host), permissions=declared)["permissions.setuid_unpackaged"] == ""
+    fresh_host.run(trace)
+    assert not held_on(as_root(fresh_host), permissions=declared)["permissions.setuid_unpackaged"]
+
+
 # Services.
 
 OF_OLD = """

@@ -19,6 +19,11 @@ from readygate.spec import Spec
 # The layers of images hold files of their own, which run in their containers only.
 _LAYERS = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers")
 _SHOWN = 20
+# Whoever runs one of these runs whatever he likes as its owner, so no package ships it with the bit.
+_RUN_ANYTHING = (
+    "(ba|da|z|k|c|tc|fi|a)?sh|busybox|env|find|xargs|nice|timeout|strace|gdb|(python|perl|ruby|lua|php|node)[0-9.]*"
+    "|vim?([.].+)?|nano|ed|sed|[gm]?awk|tee|cp|mv|dd|install|ln|chmod|chown|tar|cat|less|more|head|tail|docker|systemctl"
+)
 
 
 class Permissions(Spec):
@@ -31,7 +36,8 @@ class Permissions(Spec):
     without: tuple[AbsolutePath, ...] = Field((), description="A setting: paths to leave out with all below them.")
     within: Seconds = Field(120.0, description="A setting: how long the search may take.")
     setuid_unpackaged: AtMostCount | None = Field(
-        None, description="How many setuid or setgid programs are there that came with no package."
+        None,
+        description="How many setuid or setgid programs are there that came with no package, or got the bit later.",
     )
     world_writable: AtMostCount | None = Field(
         None, description="How many files anyone may write, and folders where anyone may remove others' files."
@@ -67,11 +73,15 @@ def observe_unowned(host: Any, server: Spec, permissions: Permissions) -> Surpri
 
 
 def observe_setuid(host: Any, server: Spec, permissions: Permissions) -> Surprises:
-    """Programs with a setuid or setgid bit that no package owns. CouldNotLook: there is no dpkg, rpm or apk."""
+    """Programs with a setuid or setgid bit that came with no package, or whose package gives them no such bit.
+
+    CouldNotLook: there is no dpkg, rpm or apk.
+    """
     found = _found(host, server, permissions, r"-type f \( -perm -4000 -o -perm -2000 \)")
     if not found.paths:
         return found
-    # A package knows /usr/bin/su as /bin/su where the one folder has become a link to the other.
+    # A package may know /usr/bin/su as /bin/su, or the other way round, where the one folder has become a link to
+    # the other. dpkg would take a name with a star for a pattern; it also keeps no record of modes.
     script = f"""
 if [ -s /var/lib/dpkg/status ] && command -v dpkg-query >/dev/null; then
     owns() {{ dpkg-query -S "$1" >/dev/null 2>&1; }}
@@ -80,7 +90,12 @@ elif command -v apk >/dev/null; then owns() {{ apk info -W "$1" 2>/dev/null | gr
 else echo 'it has neither apk nor dpkg-query nor rpm' >&2; exit 1
 fi
 for path in {" ".join(quote(path) for path in found.paths)}; do
-    owns "$path" || owns "${{path#/usr}}" || printf '%s\\0' "$path"
+    printf '%s\\n' "${{path##*/}}" | grep -qxE {quote(_RUN_ANYTHING)} && {{ printf '%s\\0' "$path"; continue; }}
+    case $path in *[\\*?[\\\\]*) printf '%s\\0' "$path"; continue ;; esac
+    for known in "$path" "${{path#/usr}}" "/usr$path"; do
+        [ "$known" -ef "$path" ] && owns "$known" && continue 2
+    done
+    printf '%s\\0' "$path"
 done"""
     strangers = ask(host, server.name, script, within=permissions.within).text
     return Surprises(tuple(path for path in strangers.split("\0") if path), found.evidence)
