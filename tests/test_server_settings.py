@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,43 @@ def test_settings_are_found_by_a_dotted_path(tmp_path: Path) -> None:
     assert here(files={str(path): {"keys": {"server.ports.1": 8081}}})["file.keys"]
     assert not here(files={str(path): {"keys": {"server.ports.2": "!=1"}}})["file.keys"]
     assert parse_settings("[web]\nport = 8080\n", "ini", "app.ini").at("web.port") == "8080"
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("app.env", "API_KEY= # ask the vault\n"),
+        ("app.env", "API_KEY=   \n"),
+        ("app.env", "API_KEY=''\n"),
+        ("app.ini", 'API_KEY = ""\n'),
+        ("app.ini", "API_KEY = ; ask the vault\n"),
+        ("app.yml", "API_KEY: # ask the vault\n"),
+    ],
+)
+def test_a_secret_of_which_there_is_but_a_note_is_not_set(tmp_path: Path, name: str, held: str) -> None:
+    path = tmp_path / name
+    path.write_text(held)
+    assert not here(files={str(path): {"secrets": {"API_KEY": {"set": True}}}})["secret.set"]
+    path.write_text(re.sub("[:=].*", lambda found: f"{found[0][0]} 'sesame-street'", held))
+    assert here(files={str(path): {"secrets": {"API_KEY": {"set": True}}}})["secret.set"]
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [("app.json", '{"web": {"debug": false, "debug": true}}'), ("app.yml", "web:\n  debug: false\n  debug: true\n")],
+)
+def test_of_a_key_that_is_written_twice_nobody_knows_which_counts(tmp_path: Path, name: str, held: str) -> None:
+    path = tmp_path / name
+    path.write_text(held)
+    for value in (True, False):
+        with pytest.raises(CouldNotLook, match="says debug twice"):
+            here(files={str(path): {"keys": {"web.debug": value}}})
+
+
+def test_a_key_of_yaml_may_be_laid_over_one_that_is_merged() -> None:
+    held = "base: &base {debug: true, port: 1}\nmid: &mid\n  <<: *base\n  port: 2\nweb:\n  <<: *mid\n  debug: false\n"
+    settings = parse_settings(held, "yaml", "app.yml")
+    assert (settings.at("web.debug"), settings.at("web.port"), settings.at("mid.port")) == (False, 2, 2)
 
 
 def test_a_value_in_quotes_goes_over_lines(tmp_path: Path) -> None:

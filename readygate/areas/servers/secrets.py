@@ -49,7 +49,8 @@ class SecretValue:
 
     @property
     def set(self) -> bool:
-        return bool(self.value and self.value.strip())
+        # Quotes with nothing in them are left by files that keep them, as INI.
+        return bool(self.value and self.value.strip().strip("\"'"))
 
     @property
     def length(self) -> int | None:

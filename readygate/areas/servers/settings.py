@@ -6,7 +6,7 @@ import configparser
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -124,14 +124,16 @@ def _parse_env(text: str) -> dict[str, str]:
         name, equals, value = line.partition("=")
         if not equals:
             raise ValueError
-        known[name.strip()] = _env_value(value.strip(), lines)
+        known[name.strip()] = _env_value(value, lines)
     return known
 
 
 def _env_value(value: str, further: Iterator[str]) -> str:
     """The value that begins here; one in quotes may go on over further lines, as private keys do."""
-    if value[:1] not in ("'", '"'):
-        return re.sub(r"\s#.*$", "", value).rstrip()
+    if value.lstrip()[:1] not in ("'", '"'):
+        # Behind the sign there may be no more than a note: `KEY= # ask the vault`.
+        return re.sub(r"\s#.*$", "", value).strip()
+    value = value.strip()
     quoted = re.compile(r"(['\"])(.*?)\1\s*(#.*)?$", re.DOTALL)
     while not (found := quoted.match(value)):
         line = next(further, None)
@@ -146,16 +148,46 @@ def _parse_ini(text: str) -> dict[str, Any]:
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True, default_section="\0")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(f"[\1]\n{text}")
-    sections: dict[str, Any] = {name: dict(parser[name]) for name in parser.sections()}
+    sections: dict[str, Any] = {name: dict(map(_without_note, parser[name].items())) for name in parser.sections()}
     top: dict[str, Any] = sections.pop("\1", {})
     return top | sections
+
+
+def _without_note(item: tuple[str, str | None]) -> tuple[str, str | None]:
+    """A setting of which only a note says what it should be, is empty: `password = ; ask the vault`."""
+    key, value = item
+    return key, re.sub(r"^[;#]\s.*", "", value) if value else value
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Takes no key that is written twice in one mapping, as of such a one programs differ in which they take."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        _refuse_twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+        return node
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice(key for key, _ in pairs)
+    return dict(pairs)
+
+
+def _refuse_twice(keys: Iterable[str]) -> None:
+    known: set[str] = set()
+    for key in keys:
+        if key in known:
+            raise CouldNotLook(
+                f"the file says {key} twice, and programs differ in which of them they take", mend="delete one"
+            )
+        known.add(key)
 
 
 _PARSERS: dict[Format, Callable[[str], Any]] = {
     "env": _parse_env,
     "ini": _parse_ini,
-    "json": json.loads,
-    "yaml": yaml.safe_load,
+    "json": lambda text: json.loads(text, object_pairs_hook=_members),
+    "yaml": lambda text: yaml.load(text, _OnceLoader),  # noqa: S506 - a SafeLoader
     "toml": tomllib.loads,
 }
 
