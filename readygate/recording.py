@@ -156,6 +156,10 @@ def _failure(
         return _Ending(Outcome.ERROR, error.reason, error.cause, error.mend)
     if isinstance(error, Missing) and report.when == "call":
         return _Ending(Outcome.FAILED, error.reason, error.cause, error.mend)
+    if isinstance(error, pytest.FixtureLookupError):
+        mend = "declare what it is about in the inventory, or see `pytest --fixtures` for how it is spelt"
+        wrong = f"the test wants '{error.argname}', which is neither a fixture nor about anything that is declared"
+        return _Ending(Outcome.ERROR, wrong, mend=mend)
     said = str(error).strip().split("\n")[0]
     if isinstance(error, pytest.fail.Exception) and said.startswith("Timeout"):
         return _Ending(Outcome.ERROR, f"no answer in time: {said.lower()}", mend="see why it hangs")

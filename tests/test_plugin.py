@@ -98,6 +98,15 @@ def test_node_ids_name_the_target_and_can_be_asked_for(project: Project) -> None
     assert "1 passed" in ended.stdout
 
 
+@pytest.mark.parametrize("name", ["backup", "actual_fil"])
+def test_what_nothing_is_called_is_told(name: str, project: Project) -> None:
+    """A noun of which nothing is declared, and a slip."""
+    project.write("suites/test_plain.py", f"def test_fine({name}):\n    assert {name}\n")
+    ended = project.pytest("suites")
+    assert (ended.code, ended.word) == (3, "INCOMPLETE")
+    assert ended.result("plain.fine")["message"].startswith(f"the test wants '{name}', which is neither a fixture")
+
+
 def test_collecting_looks_at_nothing_and_leaves_the_results_alone(project: Project) -> None:
     ended = project.pytest("suites", "--collect-only")
     assert ended.code == 0
