@@ -216,7 +216,7 @@ def test_process_is_running_or_is_not_as_declared(process, actual_process):
 
     Mend: start its service, and read its log for why it stopped.
     """
-    assert actual_process.running in process.running
+    assert actual_process.running in process.running, actual_process.told
 
 
 @pytest.mark.check("process.count")

@@ -6,7 +6,9 @@ import getpass
 import os
 import resource
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ from readygate.errors import CouldNotLook
 from readygate.spec import misnamed
 from tests.holding import LOCAL
 from tests.lab.host import Target
-from tests.server_checks import held_on, here
+from tests.server_checks import held_on, here, reasons_on
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and become nobody")
 
@@ -188,11 +190,37 @@ def test_a_process_that_ended_is_not_running_although_nobody_has_waited_for_it(
     assert not any(here(processes={"rg-zombie": {"running": True, "users": ["root"]}}).values())
 
 
+def test_a_process_that_is_stopped_neither_runs_nor_is_gone(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = start("rg-stopped")
+    process.send_signal(signal.SIGSTOP)
+    while " T " not in Path(f"/proc/{process.pid}/stat").read_text():
+        time.sleep(0.01)
+    for running in (True, False):
+        reasons = reasons_on(LOCAL, processes={"rg-stopped": {"running": running, "count": 1}})
+        assert reasons == {"process.running": "1 of 1 are stopped, as by SIGSTOP", "process.count": ""}
+    process.send_signal(signal.SIGCONT)
+    while " T " in Path(f"/proc/{process.pid}/stat").read_text():
+        time.sleep(0.01)
+    assert here(processes={"rg-stopped": {"running": True}})["process.running"]
+
+
+def test_a_script_of_a_long_name_is_found_whatever_reads_it(tmp_path: Path) -> None:
+    script = tmp_path / "rg-worker-that-is-a-script"
+    script.write_text(f"#!{sys.executable} -u\nimport time; print(flush=True); time.sleep(300)\n")
+    script.chmod(0o755)
+    with subprocess.Popen([script], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        held = here(processes={script.name: {"running": True, "count": 1}})
+        process.kill()
+    assert held == {"process.running": True, "process.count": True}
+
+
 def test_names_that_the_kernel_cuts_are_told_apart(start: Callable[..., subprocess.Popen[bytes]]) -> None:
     start("rg-worker-of-the-first-kind")
     holds = here(processes={"rg-worker-of-the-first-kind": {"running": True}})
     assert holds["process.running"]
     assert not here(processes={"rg-worker-of-the-second-kind": {"running": True}})["process.running"]
+    assert not here(processes={"rg-worker-of-the-first": {"running": True}})["process.running"]
 
 
 def test_a_process_can_be_found_by_its_command_line(start: Callable[..., subprocess.Popen[bytes]]) -> None:

@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv6Address
 class ProcessEntry:
     """One process; `name` is the kernel's, which is cut to 15 bytes, and `command` the whole command line.
 
-    `contained` is one of a container on this server, which has a number of its own in there.
+    `contained` is one of a container on this server, which has a number of its own in there. A `stopped` one is kept
+    from doing anything until someone tells it to go on.
     """
 
     pid: int
@@ -20,6 +21,7 @@ class ProcessEntry:
     uid: int
     command: tuple[str, ...] = ()
     contained: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ def parse_processes(status: str, command_lines: str) -> Iterator[ProcessEntry]:
         if {"Name", "State", "Uid"} <= known.keys() and known["State"][0] not in "ZX":
             uid = int(known["Uid"].split()[1])
             contained = len(known.get("NSpid", "").split()) > 1
-            yield ProcessEntry(pid, known["Name"], uid, tuple(commands.get(pid, ())), contained)
+            yield ProcessEntry(
+                pid, known["Name"], uid, tuple(commands.get(pid, ())), contained, known["State"][0] == "T"
+            )
 
 
 def parse_sockets(protocol: str, table: str) -> Iterator[Socket]:

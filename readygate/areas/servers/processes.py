@@ -123,7 +123,8 @@ class Processes:
         if process.where in ("server", "containers"):
             entries = [entry for entry in entries if entry.contained == (process.where == "containers")]
         users = {self.user_names.get(entry.uid, str(entry.uid)) for entry in entries}
-        return ActualProcess(len(entries), tuple(sorted(users)), tuple(entry.pid for entry in entries))
+        pids, stopped = tuple(entry.pid for entry in entries), sum(entry.stopped for entry in entries)
+        return ActualProcess(len(entries), tuple(sorted(users)), pids, stopped)
 
     def names(self, pids: Iterable[int]) -> tuple[str, ...]:
         wanted = set(pids)
@@ -132,15 +133,21 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class ActualProcess:
-    """The processes that were meant: how many, and as whom they run."""
+    """The processes that were meant: how many, as whom they run, and how many of them are stopped."""
 
     count: int
     users: tuple[str, ...]
     pids: tuple[int, ...] = ()
+    stopped: int = 0
 
     @property
-    def running(self) -> bool:
-        return self.count > 0
+    def running(self) -> bool | None:
+        """Whether there is any; None where all are stopped, which neither do anything nor are gone."""
+        return None if self.stopped and self.stopped == self.count else self.count > 0
+
+    @property
+    def told(self) -> str:
+        return f"{self.stopped} of {self.count} are stopped, as by SIGSTOP" if self.stopped else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +187,9 @@ def is_meant(process: Process, entry: ProcessEntry) -> bool:
         return bool(re.search(process.matching, " ".join(entry.command)))
     if len(process.name) <= _LONGEST_NAME:
         return entry.name == process.name
-    program = entry.command[0].rpartition("/")[2] if entry.command else ""
-    return entry.name == process.name[:_LONGEST_NAME] and program.startswith(process.name)
+    # Of a script, the program is what reads it; one that names itself may tell more behind its name.
+    program = re.compile(rf"(^|/){re.escape(process.name)}([: ]|$)")
+    return entry.name == process.name[:_LONGEST_NAME] and any(map(program.search, entry.command[:3]))
 
 
 def observe_processes(host: Any, server: Spec) -> Processes:
