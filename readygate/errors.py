@@ -93,6 +93,10 @@ class NobodyListens(CouldNotLook):
     """The connection was refused: the machine is there, and nothing on it listens where one asked."""
 
 
+class ClosedUnanswered(CouldNotLook):
+    """The connection was made, and closed before a word of an answer."""
+
+
 class Missing(AssertionError):
     """What a check is about is not there, so it fails, and all others about the same with it: one cause, one mend."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -17,7 +19,7 @@ from pydantic import ValidationError
 from readygate.areas.sites.metrics_text import metric_names
 from readygate.areas.sites.site import Site
 from readygate.errors import CouldNotLook
-from tests.web import Answer, failing, nginx, reply, self_signed, tls_context, web_server
+from tests.web import Answer, failing, nginx, reply, self_signed, tls_context, web_server, write_chain
 
 APP = "https://app.example"
 ADMIN = "https://admin.example"
@@ -100,6 +102,66 @@ def test_a_hidden_path_that_is_served_fails(tmp_path: Path) -> None:
     for rule, expected in (("location ~ /\\. { deny all; }", set()), ("", {"site.hides", "site.exposes_files"})):
         with nginx(tmp_path, f"root {tmp_path}; {rule}") as port:
             assert failing("sites", {"url": f"http://127.0.0.1:{port}", **declared}) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [("No such page: {path}", 200), ('"next": "{path}"', 404), ("<script>\nPATH = '{path}'\n", 200)],
+)
+def test_a_page_for_everything_that_repeats_its_path_gives_nothing_away(page: str, status: int) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        reply(request, status, page.format(path=request.path).encode())
+
+    assert not failed(answer, exposes_files=False, hides=["/metrics", "/debug/pprof/"])
+
+
+def test_a_login_that_remembers_where_one_came_from_hides_well() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        reply(request, 302, Location=f"/login?next={quote(request.path, safe='')}")
+
+    assert not failed(answer, hides=["/metrics"])
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("declared", [{"exposes_files": False}, {"hides": ["/metrics"]}, {"shows_debug": False}])
+def test_what_a_rate_limit_or_an_outage_answers_for_was_not_seen(status: int, declared: dict[str, Any]) -> None:
+    with pytest.raises(CouldNotLook, match=f"with {status}, so what is there was not seen"):
+        failed(always(status), **declared)
+
+
+def test_what_the_limit_of_nginx_lets_through_is_not_taken_for_all_there_is(tmp_path: Path) -> None:
+    (tmp_path / "dump.sql").write_text("-- MySQL dump 10\n")
+    (tmp_path / "metrics").write_text("up 1\n")
+    zone = "limit_req_zone $binary_remote_addr zone=api:1m rate=60r/m;"
+    rules = f"limit_req zone=api burst=2 nodelay; root {tmp_path};"
+    with nginx(tmp_path, rules, http=zone) as port:
+        for declared in ({"exposes_files": False}, {"hides": ["/metrics"]}):
+            with pytest.raises(CouldNotLook, match="with 503"):
+                failing("sites", {"url": f"http://127.0.0.1:{port}", **declared})
+                failing("sites", {"url": f"http://127.0.0.1:{port}", **declared})
+
+
+def test_an_archive_that_the_server_says_is_packed_is_found_by_what_was_packed() -> None:
+    def careless(request: BaseHTTPRequestHandler) -> None:
+        packed = gzip.compress(b"--\n-- PostgreSQL database dump\n")
+        is_there = request.path == "/backup.sql.gz"
+        reply(request, 200 if is_there else 404, packed, Content_Encoding="gzip")
+
+    assert failed(careless, exposes_files=False) == {"site.exposes_files"}
+
+
+def test_nginx_that_closes_without_a_word_hides_and_refuses(tmp_path: Path) -> None:
+    closes = "if ($host = stranger.invalid) { return 444; } location ~ /\\. { return 444; } root /nowhere;"
+    declared = {"hides": ["/.git/config"], "exposes_files": False, "refuses_other_hosts": True}
+    with nginx(tmp_path, closes) as port:
+        assert not failing("sites", {"url": f"http://127.0.0.1:{port}", **declared})
+    chain, key = write_chain(tmp_path, self_signed("shop.example"))
+    secured = f"ssl_certificate {chain}; ssl_certificate_key {key}; {closes}"
+    with nginx(tmp_path, secured, listen="ssl") as port:
+        tls = {"resolve": "127.0.0.1", "tls": {"ca": str(chain), "trusted": True}}
+        assert not failing("sites", {"url": f"https://shop.example:{port}", **tls, **declared})
+    with nginx(tmp_path, "return 444;") as port, pytest.raises(CouldNotLook, match="closes the connection without"):
+        failing("sites", {"url": f"http://127.0.0.1:{port}", "hides": ["/.git/config"]})
 
 
 def test_requests_for_another_host_have_to_be_refused() -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from readygate.areas.mentioned import members
 from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.origin import Origin
 from readygate.areas.sites.site import Site
+from readygate.errors import ClosedUnanswered, CouldNotLook
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -21,7 +23,8 @@ _AT_A_TIME = 4
 # Names in small are as good, but a line of a page may begin like one, too.
 _ENVIRONMENT = r"^\s*(?:export\s+)?[A-Z][A-Z0-9_]*\s*=|\A(?:\s*#.*\n|\s)*(?:export\s+)?[a-z][a-z0-9_.]*\s*=\s*\S"
 _DUMP = r"^-- (?:PostgreSQL database|MySQL dump|MariaDB dump)|CREATE TABLE|^PGDMP"
-_ARCHIVE = r"\A(?:PK\x03\x04|\x1f\x8b)"
+# A server may call the packing of a .gz its Content-Encoding; what is read then is what was packed.
+_ARCHIVE = rf"\A(?:PK\x03\x04|\x1f\x8b|[\s\S]{{257}}ustar)|{_DUMP}"
 # What is found there gives itself away, so that a site that answers 200 to anything is not accused.
 _GIVEAWAYS = {
     "/.git/HEAD": r"^ref: refs/|^[0-9a-f]{40}\s*$",
@@ -39,11 +42,13 @@ _GIVEAWAYS = {
     "/phpinfo.php": r"<title>(?:PHP .* - )?phpinfo\(\)",
     "/server-status": r"Apache Server Status",
     "/actuator/env": r'"propertySources"',
-    "/debug/pprof/": r"/debug/pprof/",
+    "/debug/pprof/": r"<title>/debug/pprof/</title>|full goroutine stack dump",
     "/debug/vars": r'"memstats"',
     "/__debug__/": r"djdt|Django Debug Toolbar",
     "/_profiler/": r"Symfony Profiler",
 }
+# Who is told this sees the limit, or the outage, and not what is behind it.
+_TELLS_NOTHING = (429, 502, 503, 504)
 _DEBUG = (
     r"You're seeing this (?:error|page) because you have <code>DEBUG = True</code>",
     r"Traceback \(most recent call last\)",
@@ -91,24 +96,38 @@ class ErrorPages:
 
 
 def observe_exposure(origin: Origin) -> Exposure:
-    """Ask for what is left lying about most often, and believe only what gives itself away."""
-    answers = _ask_all(origin, tuple(_GIVEAWAYS))
+    """Ask for what is left lying about most often, and believe only what gives itself away.
+
+    CouldNotLook: nothing was found, and some of it was not seen for a rate limit or an outage.
+    """
+    answers = _ask_all(origin, (*_GIVEAWAYS, NO_SUCH_PAGE))
+    nothing = answers.pop(NO_SUCH_PAGE)
     found = tuple(
         path
         for path, answer in answers.items()
-        if answer.status == 200 and re.search(_GIVEAWAYS[path], answer.content[:4096].decode("latin-1"), re.MULTILINE)
+        if answer
+        and answer.status == 200
+        and re.search(_GIVEAWAYS[path], answer.content[:4096].decode("latin-1"), re.MULTILINE)
+        and not (nothing and _same(answer, nothing))
     )
+    if not found:
+        _refuse_what_tells_nothing(origin, answers)
     told = f"served: {', '.join(found)}" if found else "none of them is served"
     return Exposure(found, (Evidence(f"{len(_GIVEAWAYS)} paths that should not be served by {origin.netloc}", told),))
 
 
 def observe_hidden(origin: Origin, site: Site) -> Hidden:
-    """A path is hidden if it's refused, or answered as a page is that doesn't exist."""
+    """A path is hidden if it's refused, also without a word, or answered as a page is that doesn't exist.
+
+    CouldNotLook: a rate limit or an outage answered for one of them.
+    """
     declared = members(site.hides)
     answers = _ask_all(origin, (*declared, NO_SUCH_PAGE))
     nothing = answers.pop(NO_SUCH_PAGE)
-    hidden = tuple(path for path, answer in answers.items() if answer.status >= 400 or _same(answer, nothing))
-    told = ", ".join(f"{path} {answer.status}" for path, answer in answers.items())
+    seen = {path: answer for path, answer in answers.items() if answer and 200 <= answer.status < 400}
+    hidden = tuple(path for path in answers if path not in seen or (nothing and _same(seen[path], nothing)))
+    _refuse_what_tells_nothing(origin, {path: answers[path] for path in hidden})
+    told = ", ".join(f"{path} {answer.status if answer else 'closed'}" for path, answer in answers.items())
     return Hidden(hidden, (Evidence(f"paths of {origin.netloc} that are to be hidden", told),))
 
 
@@ -118,20 +137,48 @@ def observe_error_pages(origin: Origin) -> ErrorPages:
     broken = Request("POST", (("Content-Type", "application/json"),), b"{", is_public=True)
     answers = (missing, fetch(origin, "/?page=%00%ff'\"[]={{"), fetch(origin, NO_SUCH_PAGE, broken))
     found = [each for each in _DEBUG if any(re.search(each, answer.text, re.MULTILINE) for answer in answers)]
+    if not found:
+        _refuse_what_tells_nothing(origin, {answer.url: answer for answer in answers})
     evidence = tuple(each for answer in answers for each in answer.evidence)
     return ErrorPages(missing, tuple(found), evidence)
 
 
-def _ask_all(origin: Origin, paths: tuple[str, ...]) -> dict[str, Response]:
+def _ask_all(origin: Origin, paths: tuple[str, ...]) -> dict[str, Response | None]:
+    """What each path answers; None where only the connection was closed, as by `return 444` of nginx."""
+
+    def ask(path: str) -> Response | None:
+        try:
+            return fetch(origin, path)
+        except ClosedUnanswered:
+            return None
+
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return dict(zip(paths, pool.map(lambda path: fetch(origin, path), paths), strict=True))
+        answers = dict(zip(paths, pool.map(ask, paths), strict=True))
+    if not any(answers.values()):
+        fetch(origin, "/")  # where that is closed as well, nothing was seen of the site at all
+    return answers
+
+
+def _refuse_what_tells_nothing(origin: Origin, answers: Mapping[str, Response | None]) -> None:
+    for path, answer in answers.items():
+        if answer and answer.status in _TELLS_NOTHING:
+            raise CouldNotLook(
+                f"{origin.netloc} answers {path} with {answer.status}, so what is there was not seen",
+                cause=f"limited:{origin.site}",
+                mend="let this machine ask more often, or look when the site is up again",
+            )
 
 
 def _same(answer: Response, nothing: Response) -> bool:
     """Whether this is the page that an application shows for every path; the path may be repeated in it."""
-    return answer.status == nothing.status and (
-        answer.content == nothing.content or answer.header("Location") == nothing.header("Location") is not None
-    )
+    (page, leads), (other, leads_too) = _but_for_its_path(answer), _but_for_its_path(nothing)
+    return answer.status == nothing.status and (page == other or leads == leads_too is not None)
+
+
+def _but_for_its_path(answer: Response) -> tuple[bytes, str | None]:
+    path, location = urlsplit(answer.url).path, answer.header("Location")
+    leads = location and location.replace(path, "").replace(quote(path, safe=""), "")
+    return answer.content.replace(path.encode(), b""), leads
 
 
 SECTIONS: Mapping[str, type[Spec]] = {}

@@ -312,8 +312,8 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
 
 def _root_of(error: Exception) -> Exception:
     """What the operating system said, beneath urllib3's wrapping."""
-    while isinstance(error.__cause__, Exception):
-        error = error.__cause__
+    while isinstance(inner := error.__cause__ or next(iter(error.args[-1:]), None), Exception):
+        error = inner
     return TimeoutError() if isinstance(error, TookTooLong) else error
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass, field, replace
+from http.client import RemoteDisconnected
 from urllib.parse import SplitResult, urlsplit
 
 from readygate.areas.tls.starttls import start_tls
 from readygate.areas.tls.trust import Fault
-from readygate.errors import CouldNotLook, Mistake, NobodyListens
+from readygate.errors import ClosedUnanswered, CouldNotLook, Mistake, NobodyListens
 
 PORTS = {"https": 443, "http": 80}
 
@@ -97,14 +98,18 @@ class Origin:
     def unreachable(self, error: Exception) -> CouldNotLook:
         """The same cause for all that can't be seen of this site, whatever the wait broke off with."""
         at = self.at
-        kind = NobodyListens if isinstance(error, ConnectionRefusedError) else CouldNotLook
+        kind: type[CouldNotLook] = CouldNotLook
         match error:
             case socket.gaierror():
                 reason = f"the name {self.connect_to} does not resolve"
             case ConnectionRefusedError():
+                kind = NobodyListens
                 reason = f"{at} refuses the connection"
             case TimeoutError():
                 reason = f"{at} does not answer within {self.timeout_s:g}s"
+            case RemoteDisconnected():
+                kind = ClosedUnanswered
+                reason = f"{at} closes the connection without an answer"
             case _:
                 reason = f"{at} can't be reached: {error}"
         return kind(

@@ -20,7 +20,7 @@ from readygate.areas.sites.plain_http import observe_http_redirect
 from readygate.areas.sites.rate_limit import RateLimit
 from readygate.areas.tls.ports import TlsPort
 from readygate.areas.tls.tls import Tls
-from readygate.errors import Mistake
+from readygate.errors import ClosedUnanswered, Mistake
 from readygate.expectation import Flag, Seconds, Text, TextSet
 from readygate.results import Evidence
 from readygate.spec import Spec
@@ -126,8 +126,14 @@ def observe_front_page(origin: Origin) -> Response:
 
 
 def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
-    """Ask as if the site had another name. What it answers anyway, such as 404 to everything, refuses nobody."""
-    answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),), is_public=True))
+    """Ask as if the site had another name; closing without a word refuses as well, as by `return 444` of nginx.
+
+    What it answers anyway, such as 404 to everything, refuses nobody.
+    """
+    try:
+        answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),), is_public=True))
+    except ClosedUnanswered as error:
+        return OtherHost(True, error.reason, (Evidence(f"Host: {_OTHER_HOST} at {origin.at}", "closed"),))
     refused = answer.status in _HOST_REFUSED and answer.status != front_page.status
     return OtherHost(refused, f"Host: {_OTHER_HOST} is answered {answer.status}", answer.evidence)
 
