@@ -8,6 +8,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,45 @@ def test_a_location_that_only_returns_is_not_limited_at_all(tmp_path: Path) -> N
 def test_a_limit_that_never_forgets_does_not_recover() -> None:
     with web_server(service(Limiter(5, 3600, by_number()), **SOUND)) as port:
         assert failing("sites", declared(port, rate="5/s", answers=429, recovers=True)) == {"rate_limit.recovers"}
+
+
+def test_a_service_that_fails_after_the_burst_has_not_let_in_again() -> None:
+    statuses = itertools.chain([200] * 5, [429], itertools.repeat(502))
+    with (
+        web_server(lambda request: reply(request, next(statuses))) as port,
+        pytest.raises(CouldNotLook, match="answers 502, not 200"),
+    ):
+        failing("sites", declared(port, rate="5/s", answers=429, recovers=True))
+
+
+def test_a_service_that_falls_over_is_no_limit() -> None:
+    statuses = itertools.chain([200] * 3, itertools.repeat(502))
+    with (
+        web_server(lambda request: reply(request, next(statuses))) as port,
+        pytest.raises(CouldNotLook, match="then 502, which is what a service answers that fails"),
+    ):
+        failing("sites", declared(port, rate="5/s"))
+
+
+def test_retry_after_may_be_a_date() -> None:
+    for written, expected in (
+        (format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True), set()),
+        ("in a minute", {"rate_limit.retry_after"}),
+        ("-5", {"rate_limit.retry_after"}),
+    ):
+        with web_server(service(Limiter(5, 60, by_number()), status=429, Retry_After=written)) as port:
+            assert failing("sites", declared(port, rate="5/s", answers=429, retry_after=True)) == expected
+
+
+def test_two_nodes_that_count_for_themselves_let_twice_as_much_pass(tmp_path: Path) -> None:
+    nodes = Limiter(10, 60, by_number()), Limiter(10, 60, by_number())
+    with web_server(service(nodes[0], **SOUND)) as one, web_server(service(nodes[1], **SOUND)) as other:
+        upstream = f"upstream both {{ server 127.0.0.1:{one}; server 127.0.0.1:{other}; }}"
+        with nginx(tmp_path, "location / { proxy_pass http://both; }", http=upstream) as port:
+            assert failing("sites", declared(port, rate="10/min", answers=429)) == {
+                "rate_limit.rate",
+                "rate_limit.answers",
+            }
 
 
 def test_no_more_is_sent_than_is_allowed() -> None:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -215,12 +216,28 @@ def test_cors_as_declared_is_sound() -> None:
         lambda origin: "*",
         lambda origin: origin if origin.endswith("app.example") or origin == ADMIN else None,
         lambda origin: origin if origin.startswith(APP) or origin == ADMIN else None,
+        lambda origin: origin if origin.endswith("admin.example") or origin == APP else None,
         lambda origin: origin if origin == "null" else listed(origin),
+        lambda origin: (
+            origin if origin.removeprefix("http").removeprefix("s") in ("://app.example", ADMIN[5:]) else None
+        ),
+        lambda origin: origin if re.fullmatch("https://(app|admin).example", origin) else None,
     ],
-    ids=["reflected", "everybody", "any that ends so", "any that begins so", "null"],
+    ids=[
+        "reflected",
+        "everybody",
+        "any that ends so",
+        "any that begins so",
+        "so ends the second",
+        "null",
+        "http",
+        ".",
+    ],
 )
 def test_an_origin_that_nobody_declared_is_found(lets_in: Callable[[str], str | None]) -> None:
-    assert failed(cors(lets_in, **RIGHT), cors=DECLARED) == {"cors.origins", "cors.any_origin"}
+    found = {"cors.origins", "cors.any_origin"}
+    # Whoever comes with cookies is not let in by `*`.
+    assert failed(cors(lets_in, **RIGHT), cors=DECLARED) == found | ({"cors.credentials"} if lets_in("") else set())
 
 
 def test_an_origin_that_is_shut_out_fails() -> None:
@@ -238,6 +255,28 @@ def test_an_origin_that_is_shut_out_fails() -> None:
 )
 def test_a_preflight_that_allows_something_else_fails(header: str, value: str, check: str) -> None:
     assert failed(cors(listed, **RIGHT | {header: value}), cors=DECLARED) == {check}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda request: reply(
+            request, 405 if request.command == "OPTIONS" else 200, Access_Control_Allow_Origin=APP, **RIGHT
+        ),
+        lambda request: reply(
+            request, Access_Control_Allow_Origin=ADMIN if request.command == "OPTIONS" else APP, **RIGHT
+        ),
+    ],
+    ids=["405", "to another origin"],
+)
+def test_a_preflight_that_browsers_refuse_allows_nothing(answer: Answer) -> None:
+    preflight = {"methods": DECLARED["methods"], "max_age": "12h", "credentials": True}
+    assert failed(answer, cors={"asks_as": APP, **preflight}) == {"cors.methods", "cors.max_age", "cors.credentials"}
+
+
+def test_credentials_are_allowed_as_browsers_read_it() -> None:
+    answer = cors(listed, **RIGHT | {"Access_Control_Allow_Credentials": "True"})
+    assert failed(answer, cors=DECLARED) == {"cors.credentials"}
 
 
 def test_no_answer_to_a_preflight_allows_nothing() -> None:
@@ -264,6 +303,38 @@ def test_a_login_that_everybody_knows_is_found() -> None:
     assert failed(always(), **at(default_logins=False)) == {"http.default_logins"}
 
 
+def test_a_login_that_leads_on_is_one() -> None:
+    token = "Basic " + base64.b64encode(b"admin:admin").decode()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        reply(request, 302 if request.headers["Authorization"] == token else 401, Location="/dashboard")
+
+    assert failed(answer, **at(default_logins=False)) == {"http.default_logins"}
+
+
+@pytest.mark.parametrize("status", [302, 404, 502])
+def test_where_no_login_is_asked_for_none_is_tried(status: int) -> None:
+    with pytest.raises(CouldNotLook, match=f"answers {status} to whoever has no login"):
+        failed(always(status), **at(default_logins=False))
+
+
+def test_a_service_that_fails_has_not_refused_a_login() -> None:
+    with pytest.raises(CouldNotLook, match="answers a login with 500"):
+        failed(
+            lambda request: reply(request, 500 if request.headers["Authorization"] else 401),
+            **at(default_logins=False),
+        )
+
+
+def test_a_method_that_is_not_answered_in_time_is_not_refused() -> None:
+    def busy(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(1.5)
+        reply(request)
+
+    with pytest.raises(CouldNotLook, match="does not answer within 1s"):
+        failed(busy, timeout="1s", **at(refuses_methods=["DELETE"]))
+
+
 def test_what_is_no_secret_is_asked_of_a_server_without_trust_too(tmp_path: Path) -> None:
     declared = {"shows_debug": False, "refuses_other_hosts": True, "cors": {"any_origin": False}}
     with web_server(lambda request: reply(request), tls_context(tmp_path, self_signed("shop.example"))) as port:
@@ -288,8 +359,9 @@ def test_body_limit_is_what_nginx_has(configured: str, sound: bool, tmp_path: Pa
 
 
 def test_a_body_limit_behind_a_login_was_not_seen() -> None:
-    with pytest.raises(CouldNotLook, match="answers 401 before it looks at the size"):
-        failed(always(401), **at(body_limit="10M", method="POST"))
+    for status in (401, 429, 503):
+        with pytest.raises(CouldNotLook, match=f"answers {status} before it looks at the size"):
+            failed(always(status), **at(body_limit="10M", method="POST"))
 
 
 def test_websocket_opens_only_where_the_key_is_answered() -> None:

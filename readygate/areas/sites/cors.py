@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
 from readygate.areas.sites.fetch import Request, fetch
-from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.origin import Origin, is_address
 from readygate.errors import Mistake
 from readygate.expectation import Duration, Flag, TextSet
 from readygate.results import Evidence
@@ -83,9 +83,10 @@ class Preflight:
 
 
 def observe_let_in(origin: Origin, cors: Cors) -> LetIn:
-    """Come from each declared origin, from a stranger, from nowhere, and from look-alikes of the first."""
+    """Come from each declared origin, from a stranger, from nowhere, and from look-alikes of each."""
     declared = [each for each in members(cors.origins) if each != "*"]
-    strangers = [_STRANGER, "null", *(_lookalikes(cors.welcome) if cors.welcome else [])]
+    welcome = declared or ([cors.welcome] if cors.welcome else [])
+    strangers = [_STRANGER, "null", *dict.fromkeys(alike for each in welcome for alike in _lookalikes(each))]
     strangers = [each for each in strangers if each not in declared]
     allowed = {each: _allowed(origin, cors.path, each) for each in (*declared, *strangers)}
     in_ = ["*"] if "*" in allowed.values() else [each for each, to in allowed.items() if to == each]
@@ -95,7 +96,10 @@ def observe_let_in(origin: Origin, cors: Cors) -> LetIn:
 
 
 def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
-    """Send the preflight that a browser would send for all that is declared (Fetch standard, section 4.8)."""
+    """Send the preflight that a browser would send for all that is declared (Fetch standard, section 4.8).
+
+    One that isn't answered with 2xx, or not to this origin, allows nothing, whatever else it says.
+    """
     asked = {
         "Origin": cors.welcome or "",
         "Access-Control-Request-Method": next(iter(members(cors.methods)), "GET"),
@@ -109,12 +113,17 @@ def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
         each for each in _list(answer.header("Access-Control-Allow-Headers")) if each.lower() not in _SAFELISTED
     ]
     told = ", ".join(f"{name}: {value}" for name, value in answer.fields if name.lower().startswith("access-control"))
+    evidence = (Evidence(f"preflight from {cors.welcome}", f"{answer.status} {told or 'allows nothing'}"),)
+    let_in = answer.header("Access-Control-Allow-Origin")
+    if not (200 <= answer.status < 300 and let_in in ("*", cors.welcome)):
+        return Preflight((), (), None, False, evidence)
     return Preflight(
         methods=_list(answer.header("Access-Control-Allow-Methods")),
         headers=tuple(spelt.get(each.lower(), each) for each in headers),
         max_age_s=float(age) if age.strip().isdigit() else None,
-        credentials=(answer.header("Access-Control-Allow-Credentials") or "").lower() == "true",
-        evidence=(Evidence(f"preflight from {cors.welcome}", f"{answer.status} {told or 'allows nothing'}"),),
+        # Browsers take no other spelling, and `*` for nobody who brings cookies.
+        credentials=answer.header("Access-Control-Allow-Credentials") == "true" and let_in != "*",
+        evidence=evidence,
     )
 
 
@@ -125,9 +134,14 @@ def _allowed(origin: Origin, path: str, visitor: str) -> str | None:
 
 
 def _lookalikes(welcome: str) -> list[str]:
-    """What passes a test that only looks at the end or at the beginning of an origin."""
+    """What passes a test that looks only at an end of an origin, not at its scheme, or with a `.` for any letter."""
     scheme, _, host = welcome.partition("://")
-    return [f"{scheme}://stranger-{host}", f"{scheme}://{host}.stranger.invalid"]
+    alike = [f"{scheme}://stranger-{host}", f"{scheme}://{host}.stranger.invalid"]
+    if scheme == "https":
+        alike.append(f"http://{host}")
+    if "." in host and not is_address(urlsplit(welcome).hostname or ""):
+        alike.append(f"{scheme}://{host.replace('.', 'x', 1)}")
+    return alike
 
 
 def _list(value: str | None) -> tuple[str, ...]:

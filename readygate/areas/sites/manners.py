@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from readygate.results import Evidence
 
 _TURNED_AWAY = (401, 403)
 _METHOD_REFUSED = (403, 405, 501)
+_BEFORE_THE_SIZE = (401, 403, 404, 405, 429, 503)
 _PATIENCE_S = 2.0  # a server that says nothing for so long waits for the body: it has accepted its length
 _KNOWN_LOGINS = (("admin", "admin"), ("admin", "password"), ("root", "root"), ("guest", "guest"), ("admin", ""))
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
@@ -57,33 +59,49 @@ def observe_stranger(origin: Origin, endpoint: Endpoint) -> Noticed:
 
 
 def observe_known_logins(origin: Origin, endpoint: Endpoint) -> Noticed:
-    """Whether one of five well-known users and passwords, or none at all, opens the endpoint."""
+    """Whether one of five well-known users and passwords, or none at all, opens the endpoint.
+
+    CouldNotLook: it asks for no login by a 401, so that none is tried at it; or it fails, or refuses any for now.
+    """
+    url = origin.url(endpoint.where)
+    unasked = fetch(origin, endpoint.where).status
+    if unasked >= 300 and unasked not in _TURNED_AWAY:
+        raise CouldNotLook(
+            f"{url} answers {unasked} to whoever has no login, so a login by Basic is nothing to it",
+            mend="declare `default_logins` for a path that asks for one by 401",
+        )
     # An endpoint that is open to everybody is open to admin, too.
-    opened = [] if fetch(origin, endpoint.where).status >= 300 else ["no login at all"]
+    opened = [] if unasked >= 300 else ["no login at all"]
     for user, password in () if opened else _KNOWN_LOGINS:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         answer = fetch(
             origin, endpoint.where, Request(headers=(("Authorization", f"Basic {token}"),), is_public=True)
         )
-        if answer.status == 429:
+        if answer.status == 429 or answer.status >= 500:
             raise CouldNotLook(
-                f"{origin.url(endpoint.where)} refuses further logins for now",
-                mend="look later; its rate limit is at work",
+                f"{url} answers a login with {answer.status}, so whether it is one was not seen",
+                mend="look later; its rate limit may be at work",
             )
-        if answer.status < 300:
+        # Who is let in may be led on, as to a dashboard.
+        if answer.status < 400:
             opened.append(f"user {user} with a password that everybody knows")
     reason = f"opened by {' and '.join(opened) or 'none of them'}"
-    tried = f"{len(_KNOWN_LOGINS)} well-known logins at {origin.url(endpoint.where)}"
-    return Noticed(bool(opened), reason, (Evidence(tried, reason),))
+    return Noticed(bool(opened), reason, (Evidence(f"{len(_KNOWN_LOGINS)} well-known logins at {url}", reason),))
 
 
 def observe_refused_methods(origin: Origin, endpoint: Endpoint) -> RefusedMethods:
-    """Try each declared method without a body; 403, 405 and 501 refuse it, and so does closing the connection."""
+    """Try each declared method without a body; 403, 405 and 501 refuse it, and so does closing the connection.
+
+    CouldNotLook: one of them is not answered in time, as by a service that is busy with what it was told to do.
+    """
     own = {name.lower(): value for name, value in endpoint.request_headers.items()}
-    statuses = {
-        method: _status(origin, endpoint, method, {**own, "content-length": "0"}, patience_s=origin.timeout_s)
-        for method in members(endpoint.refuses_methods)
-    }
+    try:
+        statuses = {
+            method: _status(origin, endpoint, method, {**own, "content-length": "0"}, patience_s=origin.timeout_s)
+            for method in members(endpoint.refuses_methods)
+        }
+    except TimeoutError as error:
+        raise origin.unreachable(error) from None
     told = ", ".join(f"{method} {status or 'closed'}" for method, status in statuses.items())
     refused = tuple(method for method, status in statuses.items() if status in (*_METHOD_REFUSED, None))
     return RefusedMethods(refused, (Evidence(f"methods of {origin.url(endpoint.where)}", told),))
@@ -98,10 +116,13 @@ def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
     method = endpoint.method if endpoint.method in ("POST", "PUT", "PATCH") else "POST"
     own = {name.lower(): value for name, value in request_of(endpoint).headers}
     headers = {"content-type": "application/octet-stream", **own, "expect": "100-continue"}
-    statuses = {
-        size: _status(origin, endpoint, method, {**headers, "content-length": str(size)}, patience_s=_PATIENCE_S)
-        for size in (declared, declared + 1)
-    }
+
+    def announced(size: int) -> int | None:
+        with suppress(TimeoutError):
+            return _status(origin, endpoint, method, {**headers, "content-length": str(size)}, patience_s=_PATIENCE_S)
+        return None
+
+    statuses = {size: announced(size) for size in (declared, declared + 1)}
     evidence = tuple(
         Evidence(
             f"{method} {origin.url(endpoint.where)} announcing {size} bytes",
@@ -109,7 +130,7 @@ def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
         )
         for size, status in statuses.items()
     )
-    turned_away = {status for status in statuses.values() if status in (401, 403, 404, 405)}
+    turned_away = {status for status in statuses.values() if status in _BEFORE_THE_SIZE}
     if turned_away:
         raise CouldNotLook(
             f"{method} {origin.url(endpoint.where)} answers {turned_away.pop()} before it looks at the size",
@@ -133,7 +154,9 @@ def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
         "sec-websocket-version": "13",
     }
     headers = {**_ours(origin), "origin": origin.home, **own, **upgrade}
-    answer = ask_head(origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own))
+    answer = None
+    with suppress(TimeoutError):
+        answer = ask_head(origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own))
     if answer is None:
         reason = "no answer"
     else:

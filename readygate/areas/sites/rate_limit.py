@@ -114,6 +114,7 @@ class Burst:
     elapsed_s: float
     refusal: Response | None
     evidence: tuple[Evidence, ...] = ()
+    passes_with: int = 200
 
     @property
     def rate(self) -> float:
@@ -163,7 +164,13 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     elapsed_s = time.monotonic() - begun
     ending = f"then {refusal.status}" if refusal else "and none was refused"
     told = f"{passed} passed with {first.status} in {elapsed_s:.1f}s, {ending}"
-    burst = Burst(rate_limit, passed, elapsed_s, refusal, (Evidence(asked, told),))
+    burst = Burst(rate_limit, passed, elapsed_s, refusal, (Evidence(asked, told),), first.status)
+    if refusal and rate_limit.answers is None and refusal.status >= 500 and refusal.status != 503:
+        raise CouldNotLook(
+            f"{told}, which is what a service answers that fails, too",
+            cause=f"burst:{origin.site}:{rate_limit.path}",
+            mend="declare what a refusal `answers`, such as 429, and see in the log why it isn't that",
+        )
     if refusal is None and burst.rate in rate_limit.rate:
         raise CouldNotLook(
             f"{told}, which is too few to run into {rate_limit.rate}",
@@ -176,7 +183,8 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
 def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> bool | None:
     """Whether a request passes after the pause that the refusal asked for, or else that the rate means.
 
-    Asked a second time after a whole window, as some limits count the refused requests, too.
+    Asked a second time after a whole window, as some limits count the refused requests, too. CouldNotLook: the
+    service fails by then.
     """
     if burst.refusal is None:
         return None
@@ -186,8 +194,15 @@ def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> boo
     for pause_s in (first_s, min(rate_limit.window_s, _LONGEST_WAIT)):
         # A moment more, for clocks that count whole seconds.
         time.sleep(pause_s + 0.2 + (1 if pause_s >= 2 else 0))
-        if fetch(origin, rate_limit.path, request).status != burst.refusal.status:
+        status = fetch(origin, rate_limit.path, request).status
+        if status == burst.passes_with:
             return True
+        if status >= 500 and status != burst.refusal.status:
+            raise CouldNotLook(
+                f"after the pause {origin.url(rate_limit.path)} answers {status}, not {burst.passes_with}",
+                cause=f"burst:{origin.site}:{rate_limit.path}",
+                mend="see in its log what fails after a burst",
+            )
     return False
 
 

@@ -42,9 +42,9 @@ def connected(origin: Origin, *, carries_ours: bool = False) -> Iterator[socket.
 def ask_head(
     origin: Origin, method: str, path: str, headers: dict[str, str], *, patience_s: float, carries_ours: bool = False
 ) -> tuple[int, Message] | None:
-    """Send the head of a request and read the head of the answer; None where none comes in this time.
+    """Send the head of a request and read the head of the answer; None where it is closed without a word.
 
-    A connection that is closed without a word is None as well.
+    Raises TimeoutError where neither happens in this time.
     """
     lines = [f"{method} {origin.prefix}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     try:
@@ -53,7 +53,7 @@ def ask_head(
             line.settimeout(patience_s)
             return _head(line)
     except TimeoutError:
-        return None
+        raise
     except OSError as error:
         raise origin.unreachable(error) from None
 
