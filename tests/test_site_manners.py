@@ -386,6 +386,62 @@ def test_cookies_are_judged_by_their_attributes() -> None:
     assert failed(always(Set_Cookie="other=abc; Secure"), **declared) == {"http.cookies"}
 
 
+def setting(*cookies: str) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        for each in cookies:
+            request.send_header("Set-Cookie", each)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("cookies", "sound"),
+    [
+        (("session=a; Secure", "session=b; Path=/admin; Secure"), True),
+        (("session=a; Secure", "session=b; Path=/admin"), False),
+        (("session=b; Path=/admin", "session=a; Secure"), False),
+        (("session=a; Secure", "sessions=b"), True),
+        (("session=; Path=/old; Max-Age=0", "session=a; Secure"), True),
+        (("session=; Path=/old; Expires=Thu, 01-Jan-1970 00:00:00 GMT", "session=a; Secure"), True),
+    ],
+)
+def test_each_of_several_cookies_of_one_name_is_judged(cookies: tuple[str, ...], sound: bool) -> None:
+    declared = at(cookies={"session": {"contains": ["Secure"]}})
+    assert failed(setting(*cookies), **declared) == (set() if sound else {"http.cookies"})
+
+
+def test_of_an_attribute_that_is_there_twice_the_last_counts() -> None:
+    declared = at(cookies={"session": {"contains": ["SameSite=Lax"]}})
+    assert failed(setting("session=a; SameSite=Lax; samesite=none"), **declared) == {"http.cookies"}
+
+
+def test_of_two_headers_on_https_the_first_counts(tmp_path: Path) -> None:
+    name = "Strict-Transport-Security"
+    declared = {"headers": {name: "~ max-age=[0-9]{8}"}}
+    for first, second, expected in ((31536000, 0, set()), (0, 31536000, {"site.headers"})):
+        rules = "".join(f'add_header {name} "max-age={age}";' for age in (first, second))
+        with nginx(tmp_path, f"{rules} return 204;") as port:
+            assert failing("sites", {"url": f"http://127.0.0.1:{port}", **declared}) == expected
+
+
+def test_headers_on_errors_are_not_those_of_a_page_for_everything() -> None:
+    with pytest.raises(CouldNotLook, match="is answered 200, so no error was seen"):
+        failed(always(X_Frame_Options="DENY"), headers_on_errors={"X-Frame-Options": "DENY"})
+
+
+def test_the_time_of_redirects_that_are_followed_counts() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path == "/api":
+            time.sleep(0.3)
+        reply(request, 302 if request.path == "/api" else 200, Location="/there")
+
+    assert failed(answer, **at(within="250ms", follow_redirects=True)) == {"http.within"}
+    assert not failed(answer, **at(within="5s", follow_redirects=True))
+
+
 METRICS = (
     b'# TYPE http_requests_total counter\nhttp_requests_total{code="200",path="/a,}b"} 1.5e+03\nup 1 1700000000\n'
 )

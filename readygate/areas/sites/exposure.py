@@ -94,6 +94,15 @@ class ErrorPages:
     debug: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
 
+    def header(self, name: str) -> str | None:
+        """A header of an error's. CouldNotLook: the page that isn't there is no error to the site."""
+        if self.missing.status < 400:
+            raise CouldNotLook(
+                f"{self.missing.url}, which isn't there, is answered {self.missing.status}, so no error was seen",
+                mend="let it answer 404, or declare `headers` of an endpoint with such a `status`",
+            )
+        return self.missing.header(name)
+
 
 def observe_exposure(origin: Origin) -> Exposure:
     """Ask for what is left lying about most often, and believe only what gives itself away.

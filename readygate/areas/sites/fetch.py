@@ -24,6 +24,7 @@ from readygate.areas.sites.metrics_text import metric_names
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
 from readygate.areas.tls.trust import careful_client, describing_context, fault_of
 from readygate.errors import CouldNotLook, Mistake
+from readygate.expectation import Expectation
 from readygate.results import Evidence
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -49,8 +50,13 @@ class Response:
     evidence: tuple[Evidence, ...] = ()
 
     def header(self, name: str) -> str | None:
-        """The header's value or None; several of one name are joined (RFC 9110, section 5.3)."""
+        """The header's value or None; several of one name are joined (RFC 9110, section 5.3).
+
+        Of Strict-Transport-Security browsers take the first, whatever comes after it (RFC 6797, section 8.1).
+        """
         values = [value for each, value in self.fields if each.lower() == name.lower()]
+        if name.lower() == "strict-transport-security":
+            values = values[:1]
         return ", ".join(values) if values else None
 
     @property
@@ -72,13 +78,16 @@ class Response:
         self._refuse_cut()
         return self.samples_s[math.ceil(percent / 100 * len(self.samples_s)) - 1]
 
-    def cookie(self, name: str) -> tuple[str, ...] | None:
-        """The attributes of a cookie that is set, as RFC 6265 spells them; None where it isn't set."""
-        for header, value in self.fields:
-            first, *attributes = (part.strip() for part in value.split(";"))
-            if header.lower() == "set-cookie" and first.partition("=")[0] == name:
-                return tuple(_attribute(each) for each in attributes if each)
-        return None
+    def cookie(self, name: str, expected: Expectation) -> tuple[str, ...] | None:
+        """The attributes of a cookie that is set, as RFC 6265 spells them; None where it isn't set.
+
+        Where several of one name are set, as for two paths, those of the first that falls short. One that is only
+        taken back beside them is none of these.
+        """
+        cookies = [value.split(";") for header, value in self.fields if header.lower() == "set-cookie"]
+        found = [_attributes(rest) for first, *rest in cookies if first.partition("=")[0].strip() == name]
+        found = [each for each in found if not _takes_back(each)] or found
+        return next((each for each in found if not expected.judge(each)), found[0] if found else None)
 
     @property
     def metric_names(self) -> tuple[str, ...] | None:
@@ -139,12 +148,22 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value if counts[name] == 1 else _TWICE for name, value in pairs}
 
 
+def _attributes(written: list[str]) -> tuple[str, ...]:
+    """Each attribute once: of two alike browsers take the last (RFC 6265, section 5.3)."""
+    attributes = (_attribute(each.strip()) for each in written if each.strip())
+    return tuple({each.partition("=")[0].lower(): each for each in attributes}.values())
+
+
 def _attribute(text: str) -> str:
     name, equals, value = text.partition("=")
     known = ("Secure", "HttpOnly", "SameSite", "Path", "Domain", "Max-Age", "Expires", "Partitioned")
     spelt = next((each for each in known if each.lower() == name.strip().lower()), name.strip())
     value = value.strip().capitalize() if spelt == "SameSite" else value.strip()
     return f"{spelt}={value}" if equals else spelt
+
+
+def _takes_back(attributes: tuple[str, ...]) -> bool:
+    return any(each in ("Max-Age=0", "Max-Age=-1") or " 1970 " in each.replace("-", " ") for each in attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +208,14 @@ def fetch(origin: Origin, path: str, request: Request = Request(), *, follow_red
     """
     home, target = origin, origin.prefix + path
     evidence: list[Evidence] = []
+    elapsed_s = 0.0
     for _ in range(_MOST_HOPS):
         response = _exchange(origin, target, request)
         evidence += response.evidence
+        elapsed_s += response.elapsed_s
         location = response.header("Location")
         if not (follow_redirects and response.status in REDIRECTS and location):
-            return replace(response, evidence=tuple(evidence))
+            return replace(response, elapsed_s=elapsed_s, evidence=tuple(evidence))
         origin, target = _next_hop(home, response.url, location)
         if origin is not home:
             request = Request(request.method)
