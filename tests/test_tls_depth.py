@@ -18,13 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import ocsp
 from pydantic import ValidationError
 
-from readygate.areas.sites.site import Site
+from readygate.areas.sites.site import Site, origin_of
 from readygate.areas.tls.ports import TlsPort
 from readygate.areas.tls.renewal import Renewal, longest_gap_s
+from readygate.areas.tls.stapling import observe_stapling
+from readygate.areas.tls.tls import observe_protocols
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.tls_flaws import serving
-from tests.web import DAY, Signed, authority, failing, free_port, nginx, tls_context, web_server, write_chain
+from tests.web import DAY, Signed, authority, failing, free_port, nginx, site, tls_context, web_server, write_chain
 
 HOST = "shop.example"
 ROOT = authority()
@@ -153,30 +155,65 @@ def test_the_certificate_for_clients_who_know_only_rsa_is_looked_at_too(
     assert failed(port, ca=f"{tmp_path}/ca.pem", profile="intermediate", **promises) == fails
 
 
+def ocsp_response(
+    shown: Signed = ECDSA,
+    status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
+    begins: timedelta = -DAY,
+    ends: timedelta | None = DAY,
+) -> bytes:
+    """What the authority says of a certificate, in DER."""
+    now = datetime.now(UTC)
+    revoked = now - DAY if status is ocsp.OCSPCertStatus.REVOKED else None
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        shown.certificate,
+        ROOT.certificate,
+        hashes.SHA1(),
+        status,
+        now + begins,
+        None if ends is None else now + ends,
+        revoked,
+        None,
+    )
+    signed = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, ROOT.certificate).sign(ROOT.key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.DER)
+
+
+TRY_LATER = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+
+
 def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
     chain, key = write_chain(tmp_path, ECDSA)
-    now = datetime.now(UTC)
-    response = (
-        ocsp.OCSPResponseBuilder()
-        .add_response(
-            ECDSA.certificate,
-            ROOT.certificate,
-            hashes.SHA1(),
-            ocsp.OCSPCertStatus.GOOD,
-            now,
-            now + timedelta(1),
-            None,
-            None,
-        )
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, ROOT.certificate)
-        .sign(ROOT.key, hashes.SHA256())
-    )
-    (tmp_path / "ocsp.der").write_bytes(response.public_bytes(serialization.Encoding.DER))
+    (tmp_path / "ocsp.der").write_bytes(ocsp_response())
     for staple, expected in (["-status_file", f"{tmp_path}/ocsp.der"], set()), ([], {"tls.stapled"}):
         with openssl(chain, key, *staple) as port:
             assert failed(port, stapled=True) == expected
     with openssl(chain, key, "-tls1_3") as port, pytest.raises(CouldNotLook, match=r"does not speak TLS 1\.2"):
         failed(port, stapled=True)
+
+
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [
+        (ocsp_response(ends=timedelta(hours=-1)), "ran out on"),
+        (ocsp_response(begins=DAY, ends=2 * DAY), "begins only on"),
+        (ocsp_response(status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
+        (ocsp_response(status=ocsp.OCSPCertStatus.UNKNOWN), "is unknown"),
+        (ocsp_response(RSA), "about another certificate"),
+        (TRY_LATER.public_bytes(serialization.Encoding.DER), "says try_later"),
+    ],
+    ids=["ran out", "not yet", "revoked", "unknown", "of another", "try later"],
+)
+def test_a_stapled_response_that_no_client_can_go_by_is_none(response: bytes, told: str, tmp_path: Path) -> None:
+    chain, key = write_chain(tmp_path, ECDSA)
+    (tmp_path / "ocsp.der").write_bytes(response)
+    rules = (
+        f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_stapling on; ssl_stapling_file {tmp_path}/ocsp.der;"
+    )
+    with nginx(tmp_path, rules, listen="ssl") as port:
+        assert failed(port, stapled=True) == {"tls.stapled"}
+        assert failed(port, stapled=False) == {"tls.stapled"}
+        origin = origin_of(site(f"https://{HOST}:{port}", tls={"stapled": True}))
+        assert told in observe_stapling(origin, observe_protocols(origin)).reason
 
 
 @contextmanager

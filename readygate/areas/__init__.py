@@ -27,7 +27,7 @@ class Area(Protocol):
     FACTS: Mapping[str, Callable[..., Any]]
 
 
-_SITES = ("sites.site", "sites.exposure", "tls.tls", "tls.ciphers", "sites.http")
+_SITES = ("sites.site", "sites.exposure", "tls.tls", "tls.ciphers", "tls.stapling", "sites.http")
 _BACKUPS = ("backups.backup",)
 
 # By section of the inventory, the modules that know all that may stand in it.

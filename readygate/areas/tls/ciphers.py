@@ -1,8 +1,7 @@
-"""What a server agrees to beyond the version: ciphers, who chooses among them, profiles, ALPN and stapling."""
+"""What a server agrees to beyond the version: ciphers, who chooses among them, profiles and ALPN."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,17 +70,9 @@ class Agreed:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stapling:
-    """Whether the server staples an OCSP response."""
-
-    stapled: bool
-    evidence: tuple[Evidence, ...] = ()
-
-
 def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
     """Offer all suites, take away what the server chose, and offer the rest, until it refuses."""
-    spoken = [version for version in _BEFORE_1_3 if _name(version) in protocols.accepted]
+    spoken = [version for version in _BEFORE_1_3 if tls_hello.name_of(version) in protocols.accepted]
     if not spoken:
         return Ciphers((), True, evidence=(Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"),))
     version, codes = spoken[-1], list(SUITES)
@@ -93,11 +84,12 @@ def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
     chooses = _server_chooses(origin, version, accepted) if len(accepted) > 1 else True
     dh_bits = _dh_bits(origin, version, accepted)
     told += f"; DHE with {dh_bits} bits" if dh_bits else ""
+    offered = f"{len(codes)} cipher suites of {tls_hello.name_of(version)} offered to {origin.at}"
     return Ciphers(
         tuple(SUITES[code] for code in accepted),
         chooses,
         dh_bits,
-        evidence=(Evidence(f"{len(codes)} cipher suites of {_name(version)} offered to {origin.at}", told),),
+        evidence=(Evidence(offered, told),),
     )
 
 
@@ -115,29 +107,6 @@ def observe_alpn(origin: Origin) -> Agreed:
     with handshake(origin, context) as connection:
         protocol = connection.selected_alpn_protocol()
     return Agreed(protocol, (Evidence(f"h2 and http/1.1 offered to {origin.at}", protocol or "none chosen"),))
-
-
-def observe_stapling(origin: Origin, protocols: Protocols) -> Stapling:
-    """Ask for an OCSP response in TLS 1.2, twice, as nginx fetches one only when it was asked for it.
-
-    CouldNotLook: the server speaks only TLS 1.3, where the response is encrypted.
-    """
-    version = tls_hello.Version.TLS_1_2
-    if _name(version) not in protocols.accepted:
-        raise CouldNotLook(
-            f"{origin.at} does not speak TLS 1.2, and in TLS 1.3 no stapled response can be seen without its keys",
-            mend="leave `stapled` out for this site",
-        )
-    hello = tls_hello.client_hello(version, origin.server_name, asks_status=True)
-    stapled = False
-    for pause_s in (0.2, 0.0):
-        stapled = exchange(origin, version, hello, tls_hello.is_stapled) or False
-        if stapled:
-            break
-        time.sleep(pause_s)
-    return Stapling(
-        stapled, (Evidence(f"status_request to {origin.at}", "stapled" if stapled else "nothing stapled"),)
-    )
 
 
 def observe_same_certificate(origin: Origin) -> SameCertificate:
@@ -199,16 +168,11 @@ def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificat
     return wrong
 
 
-def _name(version: tls_hello.Version) -> str:
-    return next(name for name, each in tls_hello.NAMES.items() if each == version)
-
-
 SECTIONS: Mapping[str, type[Spec]] = {}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "ciphers": observe_ciphers,
     "met_profiles": observe_profiles,
     "agreed": observe_alpn,
-    "stapling": observe_stapling,
     "same_certificate": observe_same_certificate,
 }
-AHEAD = frozenset({"ciphers", "met_profiles", "agreed", "stapling", "same_certificate"})
+AHEAD = frozenset({"ciphers", "met_profiles", "agreed", "same_certificate"})

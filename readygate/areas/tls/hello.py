@@ -33,13 +33,17 @@ NAMES = {
 }
 
 
+def name_of(version: Version) -> str:
+    return next(name for name, each in NAMES.items() if each == version)
+
+
 class StrangeAnswerError(ValueError):
     """The server's answer is not one that TLS knows here."""
 
 
 _ALERT, _HANDSHAKE = 21, 22
 _FATAL, _CLOSE_NOTIFY = 2, 0
-_CLIENT_HELLO, _SERVER_HELLO, _KEY_EXCHANGE, _HELLO_DONE, _CERTIFICATE_STATUS = 1, 2, 12, 14, 22
+_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE, _KEY_EXCHANGE, _HELLO_DONE, _CERTIFICATE_STATUS = 1, 2, 11, 12, 14, 22
 _SERVER_NAME, _STATUS_REQUEST, _GROUPS, _POINT_FORMATS, _SIGNATURES, _VERSIONS, _KEY_SHARE = 0, 5, 10, 11, 13, 43, 51
 _X25519 = 0x001D
 
@@ -125,16 +129,20 @@ def server_hello(answer: BinaryIO) -> ServerHello | None:
     return None
 
 
-def is_stapled(answer: BinaryIO) -> bool | None:
-    """Whether an OCSP response comes along before TLS 1.2 goes on; None where the server refused."""
-    kinds = []
+def stapled_response(answer: BinaryIO) -> tuple[bytes, bytes] | None:
+    """The certificate and the OCSP response that come along before TLS 1.2 goes on (RFC 6066, 8), both DER.
+
+    The response is empty where there is none; None where the server refused, and so showed no certificate.
+    """
+    certificate = None
     for kind, message in _messages(answer):
-        kinds.append(kind)
-        if kind == _CERTIFICATE_STATUS:
-            return len(message) > 4
+        if kind == _CERTIFICATE:
+            certificate = message[6 : 6 + int.from_bytes(message[3:6])]
+        if kind == _CERTIFICATE_STATUS and certificate:
+            return certificate, message[4:]
         if kind == _HELLO_DONE:
-            return False
-    return None if not kinds else False
+            break
+    return (certificate, b"") if certificate else None
 
 
 def dh_bits(answer: BinaryIO) -> int | None:
