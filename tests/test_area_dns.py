@@ -33,20 +33,31 @@ SOUND: Zone = {
 
 
 @contextmanager
-def name_server(zone: Zone | None, ttl: int = 300, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[str]:
-    """The address and port of a name server that knows one name; None is NXDOMAIN."""
+def name_server(
+    zone: Zone | None,
+    ttl: int = 300,
+    rcode: dns.rcode.Rcode = dns.rcode.NOERROR,
+    flags: dns.flags.Flag = dns.flags.RA,
+    alias_of: str = "",
+    alias_ttl: int = 300,
+) -> Iterator[str]:
+    """The address and port of a name server that knows one name, perhaps by an alias; None is NXDOMAIN."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             packet, line = self.request
             query = dns.message.from_wire(packet)
             answer = dns.message.make_response(query)
-            answer.flags |= dns.flags.RA
+            answer.flags |= flags
             (question,) = query.question
             kind = question.rdtype.name
             answer.set_rcode(dns.rcode.NXDOMAIN if zone is None else rcode)
+            owner = question.name.to_text()
+            if alias_of:
+                answer.answer.append(dns.rrset.from_text(owner, alias_ttl, "IN", "CNAME", alias_of))
+                owner = alias_of
             if zone and kind in zone and rcode == dns.rcode.NOERROR:
-                answer.answer.append(dns.rrset.from_text(question.name, ttl, "IN", kind, *zone[kind]))
+                answer.answer.append(dns.rrset.from_text(owner, ttl, "IN", kind, *zone[kind]))
             line.sendto(answer.to_wire(), self.client_address)
 
     with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
@@ -104,6 +115,33 @@ def test_a_ttl_that_is_too_long_fails() -> None:
     assert failed(SOUND, 3600, **DECLARED) == {"dns.ttl"}
 
 
+def test_an_alias_is_remembered_as_well_as_what_it_leads_to() -> None:
+    for alias_ttl, expected in ((300, set()), (86400, {"dns.ttl"})):
+        with name_server(SOUND, 60, alias_of="shop.host.example.", alias_ttl=alias_ttl) as server:
+            assert failing("dns", {"A": DECLARED["A"], "ttl": "5m", "resolvers": [server]}) == expected
+
+
+def test_a_ttl_of_nothing_is_one() -> None:
+    assert not failed(SOUND, 0, **DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("alias_of", "flags", "told"),
+    [
+        ("shop.host.example.", dns.flags.AA, "only says that it is an alias of shop.host.example."),
+        ("", dns.flags.Flag(0), "only says to ask somebody else"),
+    ],
+)
+def test_a_server_that_sends_us_on_has_not_said_that_there_is_nothing(
+    alias_of: str, flags: dns.flags.Flag, told: str
+) -> None:
+    with name_server({}, flags=flags, alias_of=alias_of) as server, pytest.raises(CouldNotLook, match=told):
+        failing("dns", {"absent": ["A"], "resolvers": [server], "timeout": "2s"})
+    for sure in (dns.flags.RA, dns.flags.AA):
+        with name_server({}, flags=sure) as server:
+            assert not failing("dns", {"absent": ["A"], "resolvers": [server], "timeout": "2s"})
+
+
 def test_a_name_that_does_not_exist_has_no_records() -> None:
     assert failed(None, A=["203.0.113.10"], ttl="5m", absent=["MX"]) == {"dns.A", "dns.ttl"}
 
@@ -144,6 +182,11 @@ def test_a_key_that_is_a_name_is_taken(name: str) -> None:
         ({"A": ["203.0.113.10"], "resolvers": ["dns.google"]}, "is not the address of a resolver"),
         ({"A": ["203.0.113.10"], "resolvers_agree": True}, "one alone always agrees"),
         ({"ttl": "5m"}, "there is no record to ask for"),
+        ({"AAAA": ["2001:DB8:0::10"]}, "write 2001:db8::10"),
+        ({"A": ["2001:db8::10"]}, "is not an IPv4 address"),
+        ({"A": ["203.0.113.300"]}, "is not an IPv4 address"),
+        ({"NS": ["NS1.example.net."]}, "write ns1.example.net"),
+        ({"MX": {"contains": ["10 mail.example.com."]}}, "write 10 mail.example.com"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(declared: dict[str, Any], message: str) -> None:

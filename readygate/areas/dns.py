@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 import dns.exception
+import dns.flags
 import dns.name
 import dns.nameserver
 import dns.rdata
 import dns.resolver
+import dns.rrset
 from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
@@ -76,6 +79,10 @@ class Domain(Spec):
         for kind in members(self.absent):
             if kind not in TYPES:
                 raise Mistake(f"'{kind}' is not a type of record", f"write {', '.join(TYPES)}")
+        for kind in TYPES:
+            for written in members(getattr(self, kind)):
+                if (right := _as_answered(kind, written)) != written:
+                    raise Mistake(f"no answer is ever written as '{written}'", f"write {right}")
         for resolver in self.resolvers:
             if not _is_resolver(resolver):
                 raise Mistake(f"'{resolver}' is not the address of a resolver", "write e.g. 1.1.1.1 or [::1]:5353")
@@ -139,8 +146,11 @@ def _ask(domain: Domain, resolvers: tuple[str, ...]) -> Records:
             except dns.resolver.NXDOMAIN:
                 found[kind] = ()
                 continue
+            aliases = answer.chaining_result.cnames
+            if not answer.rrset:
+                _refuse_half_an_answer(answer, aliases)
             found[kind] = tuple(sorted(_written(record) for record in answer.rrset or ()))
-            ttls += [answer.rrset.ttl] if answer.rrset else []
+            ttls += [each.ttl for each in (answer.rrset, *aliases) if each]
     except dns.exception.DNSException as error:
         asked = ", ".join(resolvers) or "this machine's resolver"
         raise CouldNotLook(
@@ -152,6 +162,32 @@ def _ask(domain: Domain, resolvers: tuple[str, ...]) -> Records:
     asked = f"{domain.name} at {', '.join(resolvers) or 'the resolver of this machine'}"
     absent = tuple(kind for kind in members(domain.absent) if not found[kind])
     return Records(found, longest_s, absent, (Evidence(asked, _told(found, longest_s)),))
+
+
+def _refuse_half_an_answer(answer: dns.resolver.Answer, aliases: Sequence[dns.rrset.RRset]) -> None:
+    """No records are none only by who serves the zone (AA), or who asked on for us (RA); RFC 1035, section 4.1.1.
+
+    CouldNotLook: the server sends us on, to another zone's alias, or to other servers.
+    """
+    if not answer.response.flags & dns.flags.RA and (aliases or not answer.response.flags & dns.flags.AA):
+        leads = f"that it is an alias of {answer.canonical_name}" if aliases else "to ask somebody else"
+        raise CouldNotLook(
+            f"{answer.nameserver} gives no answer for {answer.qname}: it only says {leads}",
+            cause=f"dns:{answer.nameserver}",
+            mend="ask a resolver, or the servers of the zone that has the records",
+        )
+
+
+def _as_answered(kind: str, written: str) -> str:
+    """How an answer has what was declared; a Mistake where it is no address of the kind."""
+    if kind in ("CNAME", "MX", "NS"):
+        return written.lower().removesuffix(".")
+    if kind not in ("A", "AAAA"):
+        return written
+    version = 4 if kind == "A" else 6
+    if not is_address(written) or ip_address(written).version != version:
+        raise Mistake(f"'{written}' is not an IPv{version} address", "write it under the type that it is of")
+    return str(ip_address(written))
 
 
 def _resolver(addresses: tuple[str, ...]) -> dns.resolver.Resolver:
