@@ -127,6 +127,19 @@ def test_nginx_with_a_smaller_burst_refuses_too_early(tmp_path: Path) -> None:
         assert failing("sites", declared(port, **PINGS, answers=503)) == {"rate_limit.burst"}
 
 
+def test_a_limit_that_delays_is_run_into_by_several_at_a_time(tmp_path: Path) -> None:
+    zone = ZONE.replace("60r/m", "10r/s")
+    pings = {"rate": "10/s", "burst": 5, "answers": 429, "at_a_time": 15}
+    with nginx(tmp_path, "limit_req zone=api burst=5; limit_req_status 429; root /nowhere;", http=zone) as port:
+        with pytest.raises(CouldNotLook, match="too few to run into"):
+            failing("sites", declared(port, **pings | {"at_a_time": 1}))
+        assert not failing("sites", declared(port, **pings, recovers=True))
+    with nginx(tmp_path, "limit_req zone=api burst=2; limit_req_status 429; root /nowhere;", http=zone) as port:
+        assert failing("sites", declared(port, **pings)) == {"rate_limit.burst"}
+    with nginx(tmp_path, "root /nowhere;") as port:
+        assert failing("sites", declared(port, **pings)) == {"rate_limit.rate", "rate_limit.answers"}
+
+
 def test_a_location_that_only_returns_is_not_limited_at_all(tmp_path: Path) -> None:
     with nginx(tmp_path, "limit_req zone=api burst=5 nodelay; return 200;", http=ZONE) as port:
         assert failing("sites", declared(port, **PINGS)) == {"rate_limit.rate"}

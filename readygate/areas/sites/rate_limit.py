@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from threading import Event
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -52,6 +54,9 @@ class RateLimit(Spec):
         None, ge=2, le=_MOST_REQUESTS, description="A setting: how many requests may be sent in all."
     )
     within: Seconds = Field(30.0, description="A setting: for how long they may be sent.")
+    at_a_time: int = Field(
+        1, ge=1, le=100, description="A setting: how many are under way at once, for a limit that delays."
+    )
 
     @property
     def amount(self) -> int:
@@ -154,13 +159,20 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     announce(f"burst: {asked}")
     begun = time.monotonic()
     first = _first(origin, rate_limit, request)
-    passed, refusal = 1, None
-    while passed < rate_limit.requests and time.monotonic() - begun < rate_limit.within:
+    is_refused = Event()
+
+    def ask(_: int) -> Response | None:
+        if is_refused.is_set() or time.monotonic() - begun >= rate_limit.within:
+            return None
         answer = fetch(origin, rate_limit.path, request)
         if _is_refusal(answer, first):
-            refusal = answer
-            break
-        passed += 1
+            is_refused.set()
+        return answer
+
+    with ThreadPoolExecutor(rate_limit.at_a_time) as pool:
+        answers = [answer for answer in pool.map(ask, range(rate_limit.requests - 1)) if answer]
+    refusal = next((answer for answer in answers if _is_refusal(answer, first)), None)
+    passed = 1 + sum(not _is_refusal(answer, first) for answer in answers)
     elapsed_s = time.monotonic() - begun
     ending = f"then {refusal.status}" if refusal else "and none was refused"
     told = f"{passed} passed with {first.status} in {elapsed_s:.1f}s, {ending}"
@@ -175,7 +187,8 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
         raise CouldNotLook(
             f"{told}, which is too few to run into {rate_limit.rate}",
             cause=f"slow:{origin.site}:{rate_limit.path}",
-            mend="look from nearer to the site, or allow more with `at_most` and `within`",
+            mend="look from nearer to the site, allow more with `at_most` and `within`, or let more be under way "
+            "`at_a_time`, as where nginx delays (burst without nodelay)",
         )
     return burst
 
