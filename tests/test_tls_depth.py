@@ -246,6 +246,37 @@ def test_a_node_with_another_certificate_is_found(tmp_path: Path) -> None:
             assert failing("sites", site) == expected
 
 
+def test_each_declared_node_is_looked_at_for_its_chain_and_its_versions(tmp_path: Path) -> None:
+    inner = ROOT.issue("Lab Trust Intermediate", authority=True)
+    leaf = inner.issue(HOST)
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+
+    def node(protocols: str, *chain: Signed) -> Iterator[str]:
+        folder = tmp_path / f"node-{protocols.replace(' ', '')}-{len(chain)}"
+        folder.mkdir()
+        files = write_chain(folder, leaf, *chain)
+        rules = f"ssl_certificate {files[0]}; ssl_certificate_key {files[1]}; ssl_protocols {protocols}; return 204;"
+        with nginx(folder, f"ssl_ciphers ALL:@SECLEVEL=0; {rules}", listen="ssl") as port:
+            yield f"127.0.0.1:{port}"
+
+    with ExitStack() as running:
+        start = contextmanager(node)
+        sound = running.enter_context(start("TLSv1.2 TLSv1.3", inner))
+        lacks_intermediate = running.enter_context(start("TLSv1.2 TLSv1.3"))
+        too_old, too_new = (running.enter_context(start(each, inner)) for each in ("TLSv1.1 TLSv1.2", "TLSv1.3"))
+        tls = {"ca": f"{tmp_path}/ca.pem", "trusted": True, "protocols": ["TLSv1.2", "TLSv1.3"]}
+        for nodes, expected in (
+            ([sound], set()),
+            ([sound, lacks_intermediate], {"tls.trusted"}),
+            ([sound, too_old], {"tls.protocols"}),
+            ([sound, too_new], {"tls.protocols"}),
+        ):
+            declared = {"url": f"https://{HOST}", "resolve": sound, "nodes": nodes, "tls": tls}
+            assert failing("sites", declared) == expected
+        with pytest.raises(CouldNotLook, match="refuses the connection"):
+            failing("sites", {**declared, "nodes": [sound, f"127.0.0.1:{free_port()}"]})
+
+
 DIALOGUES: dict[str, list[tuple[bytes, bytes]]] = {
     "smtp": [
         (b"", b"220 mail.example ESMTP\r\n"),

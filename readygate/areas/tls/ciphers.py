@@ -80,7 +80,12 @@ def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
         shares = pool.map(lambda start: _accepted(origin, version, codes[start::_AT_A_TIME]), range(_AT_A_TIME))
         found = {code for share in shares for code in share}
     accepted = [code for code in codes if code in found]
-    told = ", ".join(SUITES[code] for code in accepted) or "none that we know"
+    if not accepted:
+        raise CouldNotLook(
+            f"{origin.at} accepts no cipher suite of {tls_hello.name_of(version)} that is known here",
+            cause=f"handshake:{origin.site}",
+        )
+    told = ", ".join(SUITES[code] for code in accepted)
     chooses = _server_chooses(origin, version, accepted) if len(accepted) > 1 else True
     dh_bits = _dh_bits(origin, version, accepted)
     told += f"; DHE with {dh_bits} bits" if dh_bits else ""

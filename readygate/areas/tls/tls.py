@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
@@ -17,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from readygate.areas.mentioned import members
+from readygate.areas.sites.nodes import nodes_of
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls import renewal, transparency
@@ -148,24 +149,50 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Protocols:
-    """The versions of TLS and SSL that a server accepts, from the oldest to the newest."""
+    """The versions of TLS and SSL that a server accepts, from the oldest to the newest.
+
+    `accepted` are those of any node; `by_node` has them one by one, by its address.
+    """
 
     accepted: tuple[str, ...]
+    by_node: tuple[tuple[str, tuple[str, ...]], ...]
     evidence: tuple[Evidence, ...] = ()
+
+    def worst(self, expected: Expectation) -> tuple[str, ...]:
+        """What the first node accepts that falls short, or else the first."""
+        each_accepts = [accepted for _, accepted in self.by_node]
+        return next((accepted for accepted in each_accepts if not expected.judge(accepted)), each_accepts[0])
+
+    @property
+    def told(self) -> str:
+        return "; ".join(f"{at}: {', '.join(accepted)}" for at, accepted in self.by_node)
 
 
 def observe_trust(origin: Origin) -> Trust:
     """Let a careful client shake hands; where it refuses, look again at what the server sent and say why.
 
-    Clients who know only RSA or only ECDSA may be shown another chain, which has to be as good.
+    Clients who know only RSA or only ECDSA may be shown another chain, which has to be as good; and so may those who
+    come to another of the declared nodes.
     """
+    seen = [_trust_at(each) for each in _declared_places(origin)]
+    worst = next((each for each in seen if each.fault), seen[0])
+    return replace(worst, evidence=tuple(evidence for each in seen for evidence in each.evidence))
+
+
+def _declared_places(origin: Origin) -> tuple[Origin, ...]:
+    return nodes_of(origin) if origin.nodes else (origin,)
+
+
+def _trust_at(origin: Origin) -> Trust:
     fault, reason = _judged(origin, lambda context: context)
     for kind in ("aRSA", "aECDSA"):
         if fault is None:
             with suppress(RefusedError):
                 fault, reason = _judged(origin, partial(knowing_only, kind))
     store = origin.ca or "the system's store"
-    return Trust(fault, reason, (Evidence(f"verify the chain of {origin.url('/')} against {store}", reason),))
+    at = "" if origin.is_at_home else f" at {origin.at}"
+    asked = f"verify the chain of {origin.url('/')}{at} against {store}"
+    return Trust(fault, f"{reason}{at}" if fault and origin.nodes else reason, (Evidence(asked, reason),))
 
 
 def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext]) -> tuple[Fault | None, str]:
@@ -178,7 +205,14 @@ def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext])
 
 
 def observe_protocols(origin: Origin) -> Protocols:
-    """Offer each version alone, all at the same time; none is taken for refused unless the server said so."""
+    """Offer each version alone to each declared node; none is taken for refused unless the server said so."""
+    seen = [_protocols_at(each) for each in _declared_places(origin)]
+    accepted = tuple(name for name in tls_hello.NAMES if any(name in each.accepted for each in seen))
+    by_node = tuple(node for each in seen for node in each.by_node)
+    return Protocols(accepted, by_node, tuple(evidence for each in seen for evidence in each.evidence))
+
+
+def _protocols_at(origin: Origin) -> Protocols:
     with ThreadPoolExecutor(len(tls_hello.NAMES)) as pool:
         answers = list(pool.map(lambda version: _accepts(origin, version), tls_hello.NAMES.values()))
     accepted = tuple(name for name, yes in zip(tls_hello.NAMES, answers, strict=True) if yes)
@@ -191,9 +225,9 @@ def observe_protocols(origin: Origin) -> Protocols:
     verdicts = (
         f"{name} {'accepted' if yes else 'refused'}" for name, yes in zip(tls_hello.NAMES, answers, strict=True)
     )
-    return Protocols(
-        accepted, (Evidence(f"a ClientHello of each version to {origin.url('/')}", ", ".join(verdicts)),)
-    )
+    at = "" if origin.is_at_home else f" at {origin.at}"
+    evidence = Evidence(f"a ClientHello of each version to {origin.url('/')}{at}", ", ".join(verdicts))
+    return Protocols(accepted, ((origin.at, accepted),), (evidence,))
 
 
 def _accepts(origin: Origin, version: tls_hello.Version) -> bool:
