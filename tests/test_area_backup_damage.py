@@ -28,6 +28,7 @@ from readygate.areas.backups.wal_archive import fault_of_archive
 from readygate.drills import postgres
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held
+from tests.test_area_backup_mongodump import WHOLE as MONGODUMP
 from tests.test_area_backups import MARIADB, declared, listed_as, tar_of, write, zip_of
 from tests.test_drills import dumps, snapshot  # noqa: F401 - fixtures
 
@@ -258,6 +259,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         "app.sqlite": sqlite_bytes(tmp_path_factory.mktemp("sqlite")),
         "appendonly.aof": AOF,
         "maria.sql": MARIADB.encode(),
+        "shop.archive": MONGODUMP,
     }
     if postgres.installed():
         folder: Path = request.getfixturevalue("dumps")
@@ -269,7 +271,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 
 NAMES = ["shop.sql", "shop.sql.gz", "shop.dump", "maria.sql", "media.tar", "media.tar.gz"]
-NAMES += ["media.zip", "users.json", "app.sqlite", "cache.rdb", "appendonly.aof"]
+NAMES += ["media.zip", "users.json", "app.sqlite", "cache.rdb", "appendonly.aof", "shop.archive"]
 
 
 @pytest.fixture(params=NAMES)

@@ -31,6 +31,7 @@ from readygate.drills.scratch import Limits, Scratch, scratch
 from readygate.drills.warden import PREFIX, sweep
 from readygate.errors import CouldNotLook
 from tests.database_servers import folder_of
+from tests.test_area_backup_mongodump import BY_MONGODUMP
 
 LIMITS = Limits(within=120, disk=2 * 1024**3, memory=2 * 1024**3)
 needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
@@ -468,6 +469,12 @@ def test_a_damaged_dump_of_mariadb_does_not_restore(tmp_path: Path, old: str, ne
     (tmp_path / "shop.sql").write_text(MARIADB.replace(old, new))
     with pytest.raises(NotRestorable, match=reason):
         drilled(tmp_path / "shop.sql")
+
+
+def test_an_archive_of_mongodump_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "shop.archive").write_bytes(BY_MONGODUMP)
+    with pytest.raises(CouldNotLook, match="no drill restores archives of mongodump"):
+        drilled(tmp_path / "shop.archive")
 
 
 # Encrypted.

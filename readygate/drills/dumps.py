@@ -21,6 +21,7 @@ _MAGIC = {
     b"PGDMP": "pgdump",
     b"SQLite format 3\0": "sqlite",
     b"REDIS": "rdb",
+    b"\x6d\xe2\x99\x81": "mongodump",
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
@@ -68,7 +69,7 @@ def fault_of_dump(ends: Ends) -> str | None:
 
 
 def form_of(ends: Ends) -> str | None:
-    """What a file is by its first bytes: a key of UNPACKERS, pgdump, sqlite, rdb, tar, sql, json; None is unknown."""
+    """What a file is by its first bytes: a key of UNPACKERS, a word of _MAGIC, tar, sql, json; None is unknown."""
     known = next((form for magic, form in _MAGIC.items() if ends.first.startswith(magic)), None)
     if known:
         return known

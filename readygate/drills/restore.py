@@ -50,6 +50,11 @@ def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: st
             return restore_json(scratch, plain, questions)
         case "tar":
             return restore_files(scratch, plain, questions)
+        case "mongodump":
+            raise CouldNotLook(
+                "no drill restores archives of mongodump",
+                mend="restore it by hand, and attest that; `sound` reads it",
+            )
     raise NotRestorable("it is no dump, database or archive of a known kind")
 
 

@@ -9,6 +9,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -30,6 +31,7 @@ _CONTENTS = {
     ".pgdump": "dump",
     ".rdb": "rdb",
     ".aof": "aof",
+    ".archive": "mongodump",
     ".age": "encrypted",
     ".gpg": "encrypted",
     ".pgp": "encrypted",
@@ -193,6 +195,14 @@ def models_in(data: bytes) -> Counter[str]:
     held = json.loads(data)
     objects = held if isinstance(held, list) else []
     return Counter(str(each["model"]) for each in objects if isinstance(each, dict) and "model" in each)
+
+
+def documents_in(collections: Mapping[str, int], named: str) -> int | None:
+    """How many documents the collection has, by its name with or without its database; None where there is none."""
+    found = [each for each in collections if named in (each, each.partition(".")[2])]
+    if len(found) > 1 and named not in collections:
+        raise CouldNotLook(f"several databases have a collection {named}", mend="name its database too: shop.orders")
+    return collections[named if named in collections else found[0]] if found else None
 
 
 def fault_of_words(ends: Ends) -> str | None:

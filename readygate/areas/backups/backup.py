@@ -42,7 +42,7 @@ from readygate.units import show_size
 _MANY = 1000
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 # What is asked for its rows where it lies.
-_COUNTABLE = ("sqlite", "sql", "dump", "dump folder", "json")
+_COUNTABLE = ("sqlite", "sql", "dump", "dump folder", "json", "mongodump")
 
 
 class Backup(Spec):
@@ -90,7 +90,8 @@ class Backup(Spec):
     )
     room_for: AtLeastCount | None = Field(None, description="How many more like the newest fit on its disk.")
     holds: dict[str, Count] | None = Field(
-        None, description="By table, and of SQLite by query too: how many rows are in the newest, or what number."
+        None,
+        description="By table, collection or, of SQLite, query: how many rows are in the newest, or what number.",
     )
     retention: Retention | None = Field(None, description="What is kept of the earlier ones.")
     offsite: Offsite | None = Field(None, description="The copy in another place.")
@@ -102,7 +103,7 @@ class Backup(Spec):
         if self.holds and content not in _COUNTABLE:
             raise Mistake(
                 f"`holds` asks databases and dumps, and {self.path} promises none",
-                "name files such as *.sqlite.gz, *.sql.gz, *.dump or *.json",
+                "name files such as *.sqlite.gz, *.sql.gz, *.dump, *.json or *.archive.gz",
             )
         query = next((each for each in self.holds or () if _QUERY.match(each)), None)
         if query and content != "sqlite":

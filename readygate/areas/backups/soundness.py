@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import inspect
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 from urllib.parse import quote as url_quote
 
 from readygate.areas.asking import Answer, ask
+from readygate.areas.backups import mongo_archive
 from readygate.areas.backups.artifacts import (
     Artifact,
     Kind,
+    documents_in,
     ends_with_a_command,
     fault_of_aof,
     fault_of_json,
@@ -31,7 +35,7 @@ from readygate.units import show_size
 
 # What has to be seen as a whole comes over the connection, up to this size.
 LARGEST_FETCHED = 64 * 1024 * 1024
-_READ_THROUGH = ("sql", "tar", "dump", "rdb", "aof")
+_READ_THROUGH = ("sql", "tar", "dump", "rdb", "aof", "mongodump")
 # Debian keeps pg_verifybackup out of the way of users.
 _POSTGRES_TOOLS = "for tools in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do PATH=$PATH:$tools; done"
 _END = 4096
@@ -93,6 +97,8 @@ class Look:
                     return fault_of_rdb(ends) or self._fault_of_snapshot()
                 case "aof":
                     return fault_of_aof(ends) or self._fault_of_commands()
+                case "mongodump":
+                    return self._read_collections().get("fault")
                 case None:
                     return fault_of_words(ends)
         match kind.content:
@@ -136,6 +142,9 @@ class Look:
         if kind.content == "json":
             models = models_in(self._fetched_whole())
             return {each: models.get(each) for each in tables}
+        if kind.content == "mongodump":
+            collections = self._read_collections()["holds"]
+            return {each: documents_in(collections, each) for each in tables}
         read = f"pg_restore --data-only --file=- {self._folder if kind.content == 'dump folder' else ''}"
         is_sql = kind.content == "sql" or (kind.content == "dump" and form_of(self._read_through()[1]) == "sql")
         lines = self._lines(f"{self._stream} |" if is_sql else f"{_POSTGRES_TOOLS}\n{self._stream} | {read} |")
@@ -227,6 +236,14 @@ class Look:
         end = base64.b64decode(self._ask(f"{self._stream} | tail -c {_COMMANDS} | base64").output)
         return None if ends_with_a_command(end) else "it was cut short in the middle of a command"
 
+    def _read_collections(self) -> Mapping[str, Any]:
+        """Of an archive of mongodump its `fault`, or what it `holds`. CouldNotLook: the server can't tell."""
+        reader = f"python3 -I -c {quote(inspect.getsource(mongo_archive))}"
+        told: Mapping[str, Any] = json.loads(self._ask(f"{self._stream} | {reader}").text)
+        if "fault" not in told and "holds" not in told:
+            raise CouldNotLook(f"{self.artifact.shown} can't be read through on {self.server}: {told['unknown']}")
+        return told
+
     def _complaint(self, reading: str) -> str | None:
         """What a tool of PostgreSQL complains of that reads it to its end."""
         ended = "printf '\\nexit %s' \"$?\""
@@ -303,7 +320,9 @@ def _content_of(kind: Kind, ends: Ends) -> str | None:
     form = form_of(ends)
     if kind.content == "dump" and form == "sql":
         return "sql"
-    return kind.content or {"sql": "sql", "tar": "tar", "pgdump": "dump", "rdb": "rdb"}.get(form or "")
+    return kind.content or {"sql": "sql", "tar": "tar", "pgdump": "dump", "rdb": "rdb", "mongodump": "mongodump"}.get(
+        form or ""
+    )
 
 
 def _outcome(answer: Answer) -> tuple[str | None, bytes]:
