@@ -202,3 +202,12 @@ def test_bucket_keeps_what_is_overwritten(offsite, versioning):
     Mend: turn versioning or object lock on for the bucket, and give the server a key that can't delete.
     """
     assert versioning in offsite.versioned
+
+
+@pytest.mark.check("offsite.locked")
+def test_nobody_can_delete_the_newest_copy(offsite, lock):
+    """A key that can delete is stolen with the server, and versions can be deleted, too.
+
+    Mend: turn object lock on for the bucket, with a default retention in compliance mode.
+    """
+    assert lock.left_s in offsite.locked, lock.reason

@@ -10,12 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import boto3
 import pytest
 from pydantic import ValidationError
 
@@ -175,6 +177,49 @@ def test_a_store_that_tells_nothing_of_versions_is_not_one_without(store: Store)
         held("backups", store.declared(versioned=False))
 
 
+@pytest.fixture
+def locked(store: Store, s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, bool]]:
+    """Puts a newer copy, by one name, into a bucket with object lock, and tells what then holds."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.client("s3", endpoint_url=s3, aws_access_key_id="testing", aws_secret_access_key="testing")
+    bucket = f"locked-{time.time_ns()}"  # which no test could empty again
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+
+    def look(expected: str, **put: Any) -> dict[str, bool]:
+        client.put_object(Bucket=bucket, Key="db/2026/shop-9.sql.gz", Body=b"rows " * 100, **put)
+        return held("backups", store.declared(rclone=f"s3:{bucket}/db", locked=expected))
+
+    return look
+
+
+def kept(days: float, mode: str = "COMPLIANCE") -> dict[str, Any]:
+    until = datetime.now(UTC) + timedelta(days=days)
+    return {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until}
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_copy_that_nobody_can_delete_is_seen(locked: Callable[..., dict[str, bool]]) -> None:
+    assert locked("29d", **kept(30)) == {"offsite.locked": True}
+    assert locked("31d", **kept(30)) == {"offsite.locked": False}
+    assert locked("29d", **kept(30, "GOVERNANCE")) == {"offsite.locked": False}
+    assert locked("1m", ObjectLockLegalHoldStatus="ON") == {"offsite.locked": False}
+    assert locked("1m") == {"offsite.locked": False}
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_bucket_without_object_lock_locks_nothing(store: Store) -> None:
+    assert not held("backups", store.declared(locked="1m"))["offsite.locked"]
+    assert not held("backups", store.declared(rclone="s3:no-such-bucket/db", locked="1m"))["offsite.locked"]
+
+
+@pytest.mark.parametrize("store", ["disk"], indirect=True)
+def test_a_store_that_tells_nothing_of_locks_is_not_one_without(store: Store) -> None:
+    with pytest.raises(CouldNotLook, match=r"does not tell whether .* is locked: it speaks no S3"):
+        held("backups", store.declared(locked="1d"))
+    with pytest.raises(ValidationError, match="`locked` is of a store that rclone knows"):
+        Backup.model_validate({"on": "a", "path": "/b/*", "offsite": {"on": "b", "path": "/c/*", "locked": "1d"}})
+
+
 @pytest.mark.parametrize("store", ["disk"], indirect=True)
 @pytest.mark.parametrize(
     ("offsite", "reason"),
@@ -241,6 +286,8 @@ def test_a_key_that_may_only_list_does_not_make_every_copy_young(store: Store, s
                 held("backups", store.declared(rpo="26h"))
             uploaded = store.declared(rpo="26h", command="rclone --use-server-modtime")
             assert held("backups", uploaded)["offsite.rpo"]
+            with pytest.raises(CouldNotLook, match=r"does not tell whether 2026/11/shop-0\.sql\.gz is locked"):
+                held("backups", store.declared(locked="1d", command="rclone --use-server-modtime"))
         finally:
             store.config.write_text(config)
             server.shutdown()

@@ -15,6 +15,7 @@ from readygate.areas.backups.artifacts import cipher_of, kind_of
 from readygate.areas.backups.distinct import observe_distinct
 from readygate.areas.backups.due import Timetable, backup_schedule, check_date_pattern
 from readygate.areas.backups.listing import Artifacts, glob_path, observe_artifacts
+from readygate.areas.backups.object_lock import observe_lock
 from readygate.areas.backups.offsite import Offsite, observe_copies, observe_sameness, observe_versioning
 from readygate.areas.backups.restore_drills import RestoreDrill, observe_drill
 from readygate.areas.backups.retention import Retention, observe_ladder
@@ -232,6 +233,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "copies": observe_copies,
     "sameness": observe_sameness,
     "versioning": observe_versioning,
+    "lock": observe_lock,
     "drill": observe_drill,
     **repositories.FACTS,
 }

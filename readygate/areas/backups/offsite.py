@@ -19,7 +19,7 @@ from readygate.areas.backups.due import date_in
 from readygate.areas.backups.listing import glob_path, list_artifacts
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtLeastCount, AtMostDuration, Flag, Seconds
+from readygate.expectation import AtLeastCount, AtLeastDuration, AtMostDuration, Flag, Seconds
 from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import show_size
@@ -58,6 +58,10 @@ class Offsite(Spec):
     same: Flag | None = Field(None, description="Whether the newest backup is there, with the same size and digest.")
     versioned: Flag | None = Field(None, description="Whether the bucket keeps what is overwritten or deleted.")
 
+    locked: AtLeastDuration | None = Field(
+        None, description="How long yet nobody can delete the newest copy, by the object lock of S3."
+    )
+
     @property
     def place(self) -> str:
         """Where the copies are, in words."""
@@ -69,7 +73,7 @@ class Offsite(Spec):
             raise Mistake("a copy is in one place", "write either `rclone`, or `on` and `path`")
         if bool(self.on) != bool(self.path):
             raise Mistake("`on` and `path` say together where a copy is", "write both, or `rclone` alone")
-        given = [name for name in ("config", "command", "versioned") if getattr(self, name) is not None]
+        given = [name for name in ("config", "command", "versioned", "locked") if getattr(self, name) is not None]
         if self.on and given:
             raise Mistake(f"`{given[0]}` is of a store that rclone knows", "leave it out, or write `rclone`")
         return self
