@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -290,3 +291,28 @@ def test_a_standby_that_was_restarted_while_its_primary_is_idle_is_not_called_fa
             assert reasons(standby.url(), replication_lag="1h") == {LAG: "its replay is paused"}
             primary.do("insert into orders values (1)")
             assert failing(standby.url(), replication_lag="1h") == {"replication_lag"}
+
+
+def test_a_standby_that_replays_its_first_transaction_after_a_night_is_not_a_night_behind() -> None:
+    """Its last one is as old as the night. A delay of its own keeps it long enough in that moment to be looked at."""
+    with new_postgres() as primary:
+        data = primary.folder.parent / "standby"
+        source = ["-d", primary.url(name="postgres"), "-R", "-C", "-S", "standby", "-c", "fast", "--no-sync"]
+        do(PROGRAMS / "pg_basebackup", "-D", data, *source, user="postgres")
+        with started_postgres(data) as standby:
+            primary.do("create table orders (n int)")
+            until(lambda: standby.do("select to_regclass('orders') is not null") == "t")
+
+            def wakes(delay: str) -> None:
+                standby.do(f"alter system set recovery_min_apply_delay = '{delay}'", "select pg_reload_conf()")
+                until(lambda: standby.do("show recovery_min_apply_delay") == delay)
+                time.sleep(4)
+                primary.do("insert into orders values (1)")
+                until(lambda: standby.do("select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()") == "t")
+
+            wakes("2s")
+            assert reasons(standby.url(), replication_lag="3s") == {LAG: ""}
+            wakes("2s")
+            assert failing(standby.url(), replication_lag="500ms") == {"replication_lag"}
+            wakes("1h")
+            assert failing(standby.url(), replication_lag="4s") == {"replication_lag"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from readygate.results import Evidence
 from readygate.units import parse_number
 
 _SMALL = 10_000  # rows; how many are dead in a table of fewer costs nothing
+_PATIENCE_S = 5
 _SELDOM = 10  # calls; a statement that ran less often, such as a migration, is no slow query
 
 # A replica that stands still goes on to show its last lag until it replies, which may be ten seconds later. A standby
@@ -51,9 +53,9 @@ select json_build_object(
  'receives', (select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'),
  'paused', case when pg_is_in_recovery() then pg_is_wal_replay_paused() end,
  'replayed_s', case when pg_is_in_recovery() and pg_is_wal_replay_paused() then null
-   when pg_last_wal_replay_lsn() >= greatest(pg_last_wal_receive_lsn(),
-     (select max(latest_end_lsn) from pg_stat_wal_receiver)) then 0
+   when pg_last_wal_replay_lsn() >= received.lsn then 0
    else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
+ 'received', received.lsn::text,
  'slots', (select coalesce(json_agg(json_build_object(
      'name', slot_name, 'active', active, 'lost', to_jsonb(slot)->>'wal_status' = 'lost',
      'held', pg_wal_lsn_diff(here.lsn, restart_lsn))), '[]')
@@ -80,7 +82,8 @@ select json_build_object(
    select from pg_roles as other where other.rolsuper and pg_has_role(each.oid, other.oid, 'member')))),
  'settings', (select json_object_agg(name, current_setting(name, true)) from pg_settings)
 )::text
-from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end) as here(lsn)
+from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end) as here(lsn),
+ (select greatest(pg_last_wal_receive_lsn(), max(latest_end_lsn)) from pg_stat_wal_receiver) as received(lsn)
 """  # noqa: S608
 
 _SLOWEST = """
@@ -283,7 +286,23 @@ def plain_setting(text: str) -> bool | float | str:
 
 def look_at_postgres(sql: Sql) -> PostgresState:
     """Everything that can be seen at once."""
-    return PostgresState(json.loads(sql.text(_STATE)))
+    began = time.monotonic()
+    told = json.loads(sql.text(_STATE))
+    if told["standby"] and told["replayed_s"]:
+        told["replayed_s"] = _lag_s(sql, told["received"], float(told["replayed_s"]), began)
+    return PostgresState(told)
+
+
+def _lag_s(sql: Sql, received: str, since_last_s: float, began: float) -> float:
+    """How long it takes to replay what it had received; only where that takes too long, how old its last one is.
+
+    Of a standby whose primary was idle the last transaction is as old as that, while it replays the first one after.
+    """
+    while (waited := time.monotonic() - began) < _PATIENCE_S:
+        if sql.text(f"select (pg_last_wal_replay_lsn() >= '{received}')::text") == "true":
+            return min(since_last_s, time.monotonic() - began)
+        time.sleep(0.1)
+    return max(since_last_s, waited)
 
 
 def slowest_of(sql: Sql) -> tuple[float, str]:
