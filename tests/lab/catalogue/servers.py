@@ -91,6 +91,7 @@ A_SECOND_KEY = """\
 ssh-keygen -q -t ed25519 -N '' -C someone@who-left -f /root/second
 cat /etc/ssh/authorized_keys.lab /root/second.pub > /etc/ssh/authorized_keys.both
 echo 'AuthorizedKeysFile /etc/ssh/authorized_keys.both' > /etc/ssh/sshd_config.d/00-keys.conf
+systemctl reload ssh
 """
 CLOSED = ("port.listening", "server.listening_only")
 CRON = ("cron.scheduled", "cron.schedule", "cron.user")
@@ -197,12 +198,12 @@ FAULTS = AreaFaults(
         Fault(
             "passwords-let-in-again",
             ("server.sshd",),
-            "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-cloud.conf",
+            "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-cloud.conf; systemctl reload ssh",
         ),
         Fault(
             "passwords-let-in-for-one",
             ("server.sshd",),
-            "printf 'Match User shop\\n  PasswordAuthentication yes\\n' >> /etc/ssh/sshd_config",
+            "printf 'Match User shop\\n PasswordAuthentication yes\\n' >> /etc/ssh/sshd_config; systemctl reload ssh",
         ),
         Fault("password-set", ("user.password_login",), "echo deploy:deploy | chpasswd"),
         Fault("second-key", ("user.authorised_key_count",), A_SECOND_KEY),
