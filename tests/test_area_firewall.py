@@ -24,7 +24,7 @@ from readygate.areas.firewall.firewall import Firewall, observe_outside
 from readygate.areas.firewall.intent import parse_firewalld, parse_ufw
 from readygate.areas.firewall.iptables import parse_iptables
 from readygate.areas.firewall.knocking import CLOSED, FILTERED, OPEN, knock_at
-from readygate.areas.firewall.loaded import parse_rules
+from readygate.areas.firewall.loaded import observe_loaded_rules, parse_rules
 from readygate.areas.firewall.nft import parse_nft
 from readygate.areas.firewall.ranges import ranges
 from readygate.areas.firewall.rules import Knock, Ruleset, Verdict, everybody
@@ -458,6 +458,21 @@ def test_ipv6_is_scanned_as_ipv4_is(lab: Lab, fresh_host: Target) -> None:
 
         fresh_host.run("ip6tables -I INPUT -p tcp --dport 22 -j DROP")
         assert places().unreached == "22/tcp of fd77::1 does not answer bastion"
+
+
+def test_rules_of_the_old_interface_are_heeded_and_never_passed_over(fresh_host: Target) -> None:
+    host = testinfra.get_host(fresh_host.hostspec, sudo=True)
+    server = Server.model_validate({"connect": fresh_host.hostspec, "firewall": {"enabled": True}})
+    server._named("target")
+    fresh_host.run("iptables-legacy -A INPUT -p tcp --dport 4711 -j DROP")
+    try:
+        loaded = observe_loaded_rules(host, server)
+        assert "--dport 4711" in loaded.listings["iptables-legacy-save"]
+        fresh_host.run("mv /usr/sbin/iptables-legacy-save /usr/sbin/no-legacy-save")
+        with pytest.raises(CouldNotLook, match="without iptables-legacy-save nobody can list them"):
+            observe_loaded_rules(host, server)
+    finally:
+        fresh_host.run("iptables-legacy -F")
 
 
 def test_a_host_that_answers_nothing_is_not_taken_for_a_well_shut_one(lab: Lab) -> None:

@@ -77,3 +77,12 @@ def test_what_packets_put_into_a_set_is_no_difference_and_what_an_operator_puts_
     sets[1]["set"]["elem"] = ["192.0.2.1"]
     now = Listings({"nft": json.dumps({"nftables": [*listing["nftables"], *sets]})})
     assert boot.difference_to(now) == "set own in table inet filter is another at boot than now"
+
+
+def test_a_rule_of_the_old_interface_is_a_difference_beside_a_table_of_that_name() -> None:
+    table = {"nftables": [{"table": {"family": "ip", "name": "filter", "handle": 1}}]}
+    at_boot = Listings({"nft": json.dumps(table)})
+    old = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 4711 -j ACCEPT\nCOMMIT\n"
+    now = Listings({**at_boot.by_tool, "iptables-legacy-save": old})
+    assert "--dport 4711" in at_boot.difference_to(now)
+    assert not at_boot.difference_to(Listings({**at_boot.by_tool, "iptables-legacy-save": "*filter\nCOMMIT\n"}))

@@ -37,9 +37,9 @@ class Listings:
             if "iptables" in tool or "ip6tables" in tool:
                 family = "ip6" if tool.startswith("ip6") else "ip"
                 theirs = now.by_tool.get(tool, "")
-                if found := iptables_difference(
-                    self.by_tool.get(tool, ""), theirs, {name for of, name in native if of == family}
-                ):
+                # The old kernel interface has tables of its own, whatever nft calls its own.
+                skip = () if "legacy" in tool else {name for of, name in native if of == family}
+                if found := iptables_difference(self.by_tool.get(tool, ""), theirs, skip):
                     return found
                 if "(nf_tables)" in theirs:
                     listed = {(family, name) for name in re.findall(r"^\*(\S+)", theirs, re.MULTILINE)}

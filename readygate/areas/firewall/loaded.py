@@ -22,10 +22,15 @@ _RULES = f"""{PATHS}
 for tool in iptables-save ip6tables-save; do
     ! command -v $tool >/dev/null || {{ echo "= $tool"; $tool || exit 1; }}
 done
-# Only where the old kernel interface is in use: to ask would load it.
+# Only where the old kernel interface is in use, as to ask would load it, and where iptables is not of it itself.
 for six in "" 6; do
-    old=ip${{six}}tables-legacy-save
-    if [ -s /proc/net/ip${{six}}_tables_names ] && command -v $old >/dev/null; then echo "= $old"; $old || exit 1; fi
+    tables=/proc/net/ip${{six}}_tables_names save=ip${{six}}tables-save old=ip${{six}}tables-legacy-save
+    [ -e $tables ] && grep -q . $tables || continue
+    ! command -v $save >/dev/null || $save -V 2>/dev/null | grep -q nf_tables || continue
+    if ! command -v $old >/dev/null; then
+        echo "rules of the old kernel interface are loaded, and without $old nobody can list them" >&2; exit 1
+    fi
+    echo "= $old"; $old || exit 1
 done
 ! command -v nft >/dev/null || {{ echo "= nft"; nft -j list ruleset || exit 1; }}
 """
