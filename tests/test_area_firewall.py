@@ -206,6 +206,30 @@ def test_rules_and_intent_of_firewalld_agree() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rich", "port", "verdict"),
+    [
+        (
+            'rule port port="22" protocol="tcp" log prefix="to drop " limit value="3/m" accept',
+            22,
+            "allow",
+        ),
+        ('rule family="ipv4" port port="22" protocol="tcp" log prefix="will accept" drop', 22, "deny"),
+        ('rule port port="22" protocol="tcp" accept limit value="10/m"', 22, "allow"),
+        ('rule port port="22" protocol="tcp" drop limit value="10/m"', 22, "deny"),
+        ('rule protocol value="gre" accept', 22, "?"),
+        ('rule source NOT address="10.0.0.0/8" port port="22" protocol="tcp" accept', 22, "allow"),
+        ('rule source NOT address="198.51.100.0/24" port port="22" protocol="tcp" accept', 22, "deny"),
+        ('rule family="ipv4" destination address="192.0.2.9" port port="22" protocol="tcp" accept', 22, "?"),
+    ],
+)
+def test_a_rich_rule_of_firewalld_means_what_it_says(rich: str, port: int, verdict: str) -> None:
+    zone = f"public (active)\n  target: DROP\n  interfaces: eth0\n  services: \n  ports: \n  rich rules: \n\t{rich}\n"
+    told = parse_firewalld("public\n", zone, "")
+    assert told.rules
+    assert fate(told.rules, port) == verdict
+
+
 def test_what_nft_shows_of_tables_of_iptables_is_read_from_iptables() -> None:
     listings = {"iptables-save": recorded("ufw.iptables-save"), "nft": '{"nftables": [{"chain": {"family": "ip", '}
     listings["nft"] += '"table": "filter", "name": "INPUT", "hook": "input", "prio": 0, "policy": "drop"}}]}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from readygate.areas.firewall.ranges import ranges, span_of
 from readygate.areas.firewall.rules import CALM, UNKNOWN, Action, Chain, Jump, Match, Rule, Ruleset, Verdict
@@ -103,7 +103,7 @@ def parse_firewalld(default_zone: str, zones: str, services: str) -> Intent:
 def _blocks(text: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
     """Each zone or service with what stands under it: words by key, and of the rich rules whole lines."""
     for paragraph in re.split(r"\n(?=\S)", text.strip("\n")):
-        head, *lines = paragraph.splitlines()
+        head, *lines = paragraph.splitlines() or [""]
         block: dict[str, list[str]] = {"target": [], "rich rules": []}
         for line in lines:
             if line.startswith("\t"):
@@ -148,21 +148,21 @@ def _zone_rules(block: dict[str, list[str]], services: dict[str, tuple[tuple[Mat
 
 
 def _rich(text: str, services: dict[str, tuple[tuple[Match, ...], ...]]) -> Iterable[Rule]:
-    words = dict(re.findall(r'(family|address|service name|port port|protocol|priority)="([^"]*)"', text))
-    found = re.search(r" (accept|drop|reject)\b", text)
+    words = dict(re.findall(r'(family|service name|port port|protocol|priority)="([^"]*)"', text))
+    told = re.sub(r'"[^"]*"', '""', text)  # what a log is to say is no word of the rule
+    found = re.search(r" (accept|drop|reject)\b", told)
     if not found:
         return ()
     action: Action = {"accept": Verdict.ALLOW, "drop": Verdict.DENY, "reject": Verdict.REJECT}[found[1]]
     matches: list[Match] = []
     if "family" in words:
         matches.append(Match("family", names=frozenset({words["family"].removeprefix("ipv")})))
-    odd = re.search(
-        r'\bNOT\b|destination|ipset|mac=|priority|limit|source-port|forward-port|icmp|"\s*protocol value', text
-    )
-    if odd:
+    if re.search(r"destination|ipset|mac=|priority|source-port|forward-port|icmp|protocol value", told):
         matches.append(UNKNOWN)
-    if "address" in words:
-        matches.append(_network("source", words["address"]))
+    if " limit " in told[found.end() :]:  # one before it is that of a log
+        matches.append(CALM if action is Verdict.ALLOW else UNKNOWN)
+    if source := re.search(r'source (NOT )?address="([^"]*)"', text):
+        matches.append(replace(_network("source", source[2]), negated=bool(source[1])))
     if "port port" in words:
         matches.extend(_port(f"{words['port port']}/{words.get('protocol', 'tcp')}"))
     if "service name" in words:
