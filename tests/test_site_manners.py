@@ -364,6 +364,12 @@ def test_a_body_limit_behind_a_login_was_not_seen() -> None:
             failed(always(status), **at(body_limit="10M", method="POST"))
 
 
+def test_a_limit_in_front_of_an_outage_is_seen(tmp_path: Path) -> None:
+    with nginx(tmp_path, "client_max_body_size 1m; location / { return 503; }") as port:
+        site = {"url": f"http://127.0.0.1:{port}", **at(body_limit="1M", method="POST")}
+        assert not failing("sites", site)
+
+
 def test_websocket_opens_only_where_the_key_is_answered() -> None:
     def upgrading(request: BaseHTTPRequestHandler) -> None:
         digest = hashlib.sha1((request.headers["Sec-WebSocket-Key"] + GUID).encode()).digest()

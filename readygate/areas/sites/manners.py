@@ -20,7 +20,8 @@ from readygate.results import Evidence
 
 _TURNED_AWAY = (401, 403)
 _METHOD_REFUSED = (403, 405, 501)
-_BEFORE_THE_SIZE = (401, 403, 404, 405, 429, 503)
+_BEFORE_THE_SIZE = (401, 403, 404, 405)
+_TOO_MUCH_FOR_NOW = (429, 503)
 _PATIENCE_S = 2.0  # a server that says nothing for so long waits for the body: it has accepted its length
 _KNOWN_LOGINS = (("admin", "admin"), ("admin", "password"), ("root", "root"), ("guest", "guest"), ("admin", ""))
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
@@ -130,7 +131,9 @@ def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
         )
         for size, status in statuses.items()
     )
-    turned_away = {status for status in statuses.values() if status in _BEFORE_THE_SIZE}
+    # Where one byte more is refused for its size, an outage behind that is another check's concern.
+    unseen = _BEFORE_THE_SIZE if statuses[declared + 1] == 413 else (*_BEFORE_THE_SIZE, *_TOO_MUCH_FOR_NOW)
+    turned_away = {status for status in statuses.values() if status in unseen}
     if turned_away:
         raise CouldNotLook(
             f"{method} {origin.url(endpoint.where)} answers {turned_away.pop()} before it looks at the size",
