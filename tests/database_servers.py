@@ -44,6 +44,11 @@ def answers(port: int) -> bool:
     return True
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def served(
     command: Sequence[object],
@@ -266,8 +271,9 @@ def new_mariadb(*more: str) -> Iterator[MariaDb]:
         options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 'sock'}"]
         quick = ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--max-connections=50"]
         command = [server, "--no-defaults", *options, *quick, *more, *as_nobody]
-        with served(command, folder / "log", lambda: answers(port)):
-            mariadb = MariaDb(port, folder / "sock")
+        mariadb = MariaDb(port, folder / "sock")
+        # It opens its port first, and its socket only then.
+        with served(command, folder / "log", lambda: listens(mariadb.socket)):
             user = f"create user shop@localhost identified by '{PASSWORD}'"
             mariadb.do("create database shop", user, "grant all on *.* to shop@localhost")
             yield mariadb
