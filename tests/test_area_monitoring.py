@@ -104,6 +104,10 @@ groups:
       - {alert: BehindALimit, expr: 'http_requests_total > on (job) shop_requests_allowed'}
       - {alert: UnlikeLabels, expr: 'http_requests_total > 1 and prometheus_build_info'}
       - {alert: ManyAreGone, expr: 'count(up == 0) > 2'}
+      - {alert: NoneIsUp, expr: 'count by (job) (up{job="shop"}) == 0'}
+      - {alert: FewAreUp, expr: 'count(up) < 1'}
+      - {alert: OnlyOneIsUp, expr: 'count(up{job="shop"}) <= 1'}
+      - {alert: NoneOrZero, expr: '(count(up{job="lost"}) or vector(0)) == 0'}
       - {alert: OneOrTheOther, expr: 'shop_queue_length > 100 or http_requests_total < 0'}
       - {alert: AllButTheQueue, expr: 'up < 0 unless on (job) shop_closed'}
       - {alert: AndAfterUnless, expr: 'up < 0 unless on (job) shop_closed and on () shop_queue_length'}
@@ -216,6 +220,8 @@ def test_an_alert_over_a_histogram_that_has_no_such_series_can_never_fire(promet
         ("Renamed", "nothing is measured by shop_queue_length"),
         ("UnlikeLabels", "each side has series, but none whose labels are alike"),
         ("AndAfterUnless", "nothing is measured by shop_queue_length"),
+        ("NoneIsUp", "of nothing there is no count"),
+        ("FewAreUp", "of nothing there is no count"),
         ("AbsentHere", "each side has series, but none whose labels are alike"),
     ],
 )
@@ -224,7 +230,17 @@ def test_an_alert_with_a_side_that_is_missing_can_never_fire(prometheus: Prometh
 
 
 @pytest.mark.parametrize(
-    "name", ["ManyAreGone", "OneOrTheOther", "AllButTheQueue", "AbsentThere", "FiresNow", "ShopIsGone"]
+    "name",
+    [
+        "ManyAreGone",
+        "OnlyOneIsUp",
+        "NoneOrZero",
+        "OneOrTheOther",
+        "AllButTheQueue",
+        "AbsentThere",
+        "FiresNow",
+        "ShopIsGone",
+    ],
 )
 def test_an_alert_that_is_quiet_while_all_is_well_can_fire(prometheus: Prometheus, name: str) -> None:
     assert alert(prometheus, name, can_fire=True)["alert.can_fire"] == ""

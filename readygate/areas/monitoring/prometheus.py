@@ -251,16 +251,26 @@ def observe_measured(prometheus_api: Api, actual_alerts: LoadedAlerts) -> Measur
     """
     asked = {each.expression: possible(each.expression) for each in actual_alerts.alerts}
     counts = {expression: _count(prometheus_api, query) for expression, query in asked.items()}
+    why = {expression: _hindrance(prometheus_api, expression, count) for expression, count in counts.items()}
     return MeasuredAlerts(
         actual_alerts,
         tuple(
-            Measured(True)
-            if counts[each.expression]
-            else Measured(False, f"it can never fire: {_missing(prometheus_api, each.expression)}")
+            Measured(False, f"it can never fire: {reason}") if (reason := why[each.expression]) else Measured(True)
             for each in actual_alerts.alerts
         ),
         tuple(Evidence(f"query {asked[each]}", f"{count} series") for each, count in counts.items()),
     )
+
+
+def _hindrance(prometheus: Api, expression: str, count: int) -> str:
+    """Why an expression that gives so many series without its conditions can't be true; "" where it can."""
+    if not count:
+        return _missing(prometheus, expression)
+    match conditions_of(expression):
+        case [only] if only.wants_none_counted:
+            return f"of nothing there is no count, not even 0: write absent(), or `{only.measured} or vector(0)`"
+        case _:
+            return ""
 
 
 def _missing(prometheus: Api, expression: str) -> str:

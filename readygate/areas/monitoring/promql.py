@@ -31,6 +31,14 @@ class Condition:
             return None
 
     @property
+    def wants_none_counted(self) -> bool:
+        """Whether it waits for a `count` of less than one, which there never is: of nothing there is no count."""
+        plain = " ".join(_blanked(_unwrapped(self.measured)).lower().split())
+        if plain not in ("count", "count by", "count without") or self.threshold is None:
+            return False
+        return self.threshold < 1 if self.sign in ("==", "<=") else self.sign == "<" and self.threshold <= 1
+
+    @property
     def is_ratio(self) -> bool:
         """Whether what is measured is one thing divided by another, and not by a mere number."""
         divided = _halves(_unwrapped(self.measured), re.compile("/"))
