@@ -25,7 +25,7 @@ from readygate.inventory import Inventory, load, source
 from readygate.lifecycle import brought_up
 from readygate.redaction import REDACTOR
 from readygate.spec import Leaf
-from readygate.store import write_atomically
+from readygate.store import unwritable_file, write_atomically
 from readygate.units import as_written
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*([ -][A-Za-z0-9_]+)*")
@@ -223,8 +223,7 @@ def _write(file: Path, text: str) -> None:
         write_atomically(there, mark + text)
         there.chmod(mode)
     except OSError as error:
-        wrong = (error.strerror or "unusable").lower()
-        raise UsageError(f"{file}: can't be written: {wrong}; mend that, and run it again") from None
+        raise unwritable_file(file, error, "mend that, and run it again") from None
 
 
 def _told(leaf: Leaf) -> str:

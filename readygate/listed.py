@@ -17,7 +17,7 @@ from readygate.inventory import source
 from readygate.inventory.problems import problems_in
 from readygate.redaction import REDACTOR
 from readygate.spec import Setting
-from readygate.store import write_atomically
+from readygate.store import unwritable_file, write_atomically
 from readygate.units import not_a
 
 _Entry = TypeVar("_Entry", bound=Setting)
@@ -88,8 +88,7 @@ def add_entry(path: Path, key: str, model: type[_Entry], fields: Mapping[str, st
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, whole)
     except OSError as error:
-        wrong = (error.strerror or "unusable").lower()
-        raise UsageError(f"{path}: can't be written: {wrong}; add this by hand:\n{added}") from None
+        raise unwritable_file(path, error, f"add this by hand:\n{added}") from None
     return added
 
 

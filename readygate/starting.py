@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from readygate.errors import ExitCode, UsageError
+from readygate.errors import ExitCode
 from readygate.policy import SHIPPED
+from readygate.store import unwritable_file
 
 POLICY = ("inventory.yml", "conftest.py", "suites", "load", "reports", "templates")
 
@@ -37,7 +38,7 @@ def _write(there: Path, content: bytes) -> None:
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_bytes(content)
     except OSError as error:
-        raise UsageError(f"{there}: can't be written: {(error.strerror or 'unusable').lower()}") from None
+        raise unwritable_file(there, error, "mend that, or run it in another folder") from None
 
 
 def show_diff(folder: Path) -> int:

@@ -53,8 +53,16 @@ def decode(data: Any) -> Result:
 
 def unwritable(path: Path, error: OSError) -> UsageError:
     """What to say of a place that can't be written to."""
-    said = (error.strerror or "unusable").lower()
-    return UsageError(f"{path}: can't be written to: {said}; name another folder")
+    return UsageError(f"{path}: can't be written to: {_said(error)}; name another folder")
+
+
+def unwritable_file(file: Path, error: OSError, mend: str) -> UsageError:
+    """What to say of a file of the user's own, which can't be another one."""
+    return UsageError(f"{file}: can't be written: {_said(error)}; {mend}")
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or "unusable").lower()
 
 
 def hold(folder: Path) -> None:
