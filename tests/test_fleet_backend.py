@@ -17,19 +17,14 @@ from readygate.errors import CouldNotLook, Mistake
 from readygate.fleet.ahead import Leader, run_ahead
 from readygate.fleet.backend import EVIDENCE, ShellBackend, begin_check, forget_answers, open_host
 from readygate.fleet.facts import widen
-from readygate.fleet.hub import HUB
 from readygate.fleet.question import Answer
+from tests.fleet_hosts import this_machine
 
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    backend = ShellBackend("local", stock=testinfra.get_host("local://").backend)
-    ours = Host(backend)
-    backend.set_host(ours)
-    begin_check()
-    yield ours
-    HUB.close()
-    begin_check(live=True)
+    with this_machine() as ours:
+        yield ours
 
 
 @pytest.fixture

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
 from readygate.areas.asking import ask, run
 from readygate.errors import CouldNotLook
 from readygate.fleet.ahead import run_ahead
-from readygate.fleet.backend import ShellBackend, begin_check
-from readygate.fleet.hub import HUB
+from tests.fleet_hosts import this_machine
 from tests.lab.host import Target
 from tests.projects import Project
 
@@ -30,13 +28,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         (tmp_path / name).write_text(f"#!/bin/sh\necho >> {tmp_path}/{name}.called\n{does}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    backend = ShellBackend("local", stock=testinfra.get_host("local://").backend)
-    ours = Host(backend)
-    backend.set_host(ours)
-    begin_check()
-    yield ours
-    HUB.close()
-    begin_check(live=True)
+    with this_machine() as ours:
+        yield ours
 
 
 @contextmanager
