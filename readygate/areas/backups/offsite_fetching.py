@@ -49,7 +49,8 @@ def _fetch_folder(host: Any, backup: Any, offsite: Offsite, copy: Artifact, targ
     def left() -> float:
         return max(1.0, end - time.monotonic())
 
-    place = copy.path[: -len(copy.path.rpartition("/")[2])] if "/" in copy.path else copy.path.partition(":")[0] + ":"
+    folder, slash, _ = copy.path.rpartition("/")
+    place = f"{folder}{slash}" or f"{copy.path.partition(':')[0]}:"
     listing = f"{rclone(offsite, 'lsjson', '--recursive')} {quote(place)}"
     listed = json.loads(ask_store(host, backup, offsite, listing, within=left()).text)
     target.mkdir()

@@ -121,7 +121,6 @@ class ComposeService:
     ports: frozenset[ComposePort] = frozenset()
     volumes: Mapping[str, ComposeVolume] = field(default_factory=dict)
     replicas: int = 1
-    health_checked: bool = False
     command: tuple[str, ...] | None = field(default=None, repr=False)
     entrypoint: tuple[str, ...] | None = field(default=None, repr=False)
     health_check: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -132,6 +131,11 @@ class ComposeService:
     to_be_healthy: bool = False
     to_end: bool = False
     ignoring: frozenset[str] = frozenset()
+
+    @property
+    def health_checked(self) -> bool:
+        """Whether the files themselves say how its health is asked."""
+        return bool(self.health_check and self.health_check.get("test") and not is_off(self.health_check))
 
 
 def read_services(declared: ComposeFile, project: str) -> tuple[ComposeService, ...]:
@@ -350,7 +354,6 @@ def _service(
             **bound(known("configs", "volumes") or {}, merged["configs"]),
         },
         replicas=1 if (replicas := known("replicas")) is None else int(replicas),
-        health_checked=bool(check and check.get("test") and not is_off(check)),
         command=meant("command", words, known("command")),
         entrypoint=meant("entrypoint", words, known("entrypoint")),
         health_check=check,

@@ -103,10 +103,10 @@ def strays(now: Listings, known: Iterable[str] = ()) -> Strays:
 def _first_difference(boot: tuple[str, ...], now: tuple[str, ...]) -> str:
     if boot == now:
         return ""
-    typed = next((rule for rule, n in (Counter(now) - Counter(boot)).items() if n), None)
+    typed = next(iter(Counter(now) - Counter(boot)), None)
     if typed:
         return f"nothing loads at boot what is loaded now: {typed}"
-    lost = next((rule for rule, n in (Counter(boot) - Counter(now)).items() if n), None)
+    lost = next(iter(Counter(boot) - Counter(now)), None)
     return f"what is loaded at boot is not there now: {lost}" if lost else "the order at boot is another"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -174,7 +173,7 @@ def _listening(address: str, probe: str) -> Iterator[threading.Event]:
     host, _, port = address.rpartition(":")
     try:
         server = ThreadingHTTPServer((host.strip("[]"), int(port)), Webhook)
-    except (OSError, socket.gaierror) as error:
+    except OSError as error:
         raise CouldNotLook(
             f"one can't listen on {address}: {error}", mend="choose another port in `listen`"
         ) from None

@@ -291,7 +291,7 @@ def _ask(origin: Origin, target: str, request: Request, context: ssl.SSLContext)
         elapsed_s=elapsed_s,
         evidence=(
             Evidence(
-                f"{request.method} {url}{'' if origin.is_at_home else f' at {origin.at}'}",
+                f"{request.method} {url}{origin.elsewhere}",
                 f"{answer.status} {answer.reason or ''}, {kind}, {length} in {elapsed_s * 1000:.0f}ms",
             ),
         ),

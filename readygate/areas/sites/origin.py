@@ -66,6 +66,11 @@ class Origin:
         return self.connect_to == self.host and self.dialled == self.port
 
     @property
+    def elsewhere(self) -> str:
+        """Where the connection goes, to be told behind the URL; empty where that says so itself."""
+        return "" if self.is_at_home else f" at {self.at}"
+
+    @property
     def server_name(self) -> str | None:
         """What SNI carries: never an address (RFC 6066, section 3)."""
         return None if is_address(self.host) else self.host

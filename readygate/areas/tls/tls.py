@@ -190,9 +190,10 @@ def _trust_at(origin: Origin) -> Trust:
             with suppress(RefusedError):
                 fault, reason = _judged(origin, partial(knowing_only, kind))
     store = origin.ca or "the system's store"
-    at = "" if origin.is_at_home else f" at {origin.at}"
-    asked = f"verify the chain of {origin.url('/')}{at} against {store}"
-    return Trust(fault, f"{reason}{at}" if fault and origin.nodes else reason, (Evidence(asked, reason),))
+    asked = f"verify the chain of {origin.url('/')}{origin.elsewhere} against {store}"
+    return Trust(
+        fault, f"{reason}{origin.elsewhere}" if fault and origin.nodes else reason, (Evidence(asked, reason),)
+    )
 
 
 def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext]) -> tuple[Fault | None, str]:
@@ -225,8 +226,7 @@ def _protocols_at(origin: Origin) -> Protocols:
     verdicts = (
         f"{name} {'accepted' if yes else 'refused'}" for name, yes in zip(tls_hello.NAMES, answers, strict=True)
     )
-    at = "" if origin.is_at_home else f" at {origin.at}"
-    evidence = Evidence(f"a ClientHello of each version to {origin.url('/')}{at}", ", ".join(verdicts))
+    evidence = Evidence(f"a ClientHello of each version to {origin.url('/')}{origin.elsewhere}", ", ".join(verdicts))
     return Protocols(accepted, ((origin.at, accepted),), (evidence,))
 
 
