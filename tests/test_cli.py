@@ -461,7 +461,7 @@ def test_a_bug_of_ours_is_one_line_and_a_log_without_secrets(capsys: pytest.Capt
 # The demo.
 
 
-@pytest.mark.parametrize("fault", ["empty-table", "truncated-database-backup", "failing-health"])
+@pytest.mark.parametrize("fault", ["empty-table", "empty-backup", "truncated-database-backup", "failing-health"])
 def test_a_planted_fault_is_seen_by_the_checks_that_the_list_names(fault: str, tmp_path: Path) -> None:
     ended = Project(tmp_path).readygate("demo", "--break", fault)
     assert ended.code == 1

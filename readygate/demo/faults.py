@@ -197,6 +197,7 @@ def _truncated_database_backup(directory: Path) -> None:
 @_in_directory(
     "empty-backup",
     "The newest backup is 20 bytes: the dump failed and gzip packed nothing.",
+    "backup.rpo",
     "backup.sound",
     "backup.holds",
     "backup.size",

@@ -39,4 +39,4 @@ class Settings:
     pages: type[BaseHTTPRequestHandler] = ShopPages
     plain_pages: type[BaseHTTPRequestHandler] = Redirect
     backups: int = 7
-    newest_backup: timedelta = timedelta(hours=2)
+    newest_backup: timedelta = timedelta(hours=2, minutes=1)  # and the one before is older than the RPO
