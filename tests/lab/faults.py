@@ -22,6 +22,11 @@ class Fault:
     plant: str | Callable[[Target], object]
     unsure: tuple[str, ...] = ()
 
+    @property
+    def verdict(self) -> str:
+        """What is said of the host; that nobody can tell is no GO, though nothing is known to be wrong."""
+        return "NO-GO" if self.caught_by else "INCOMPLETE"
+
     def plant_on(self, host: Target) -> None:
         """Break the host; raises LabError when that did not work."""
         if isinstance(self.plant, str):

@@ -12,7 +12,7 @@ SUITE = "bookworm"
 PACKAGES = (
     "systemd,systemd-sysv,dbus,procps,iproute2,cron,logrotate,sudo,python3-minimal,openssh-server,chrony,"
     "ufw,iptables,nftables,curl,openssl,ca-certificates,netcat-openbsd,busybox-static,"
-    "nginx-light,postgresql-15,redis-server,certbot,rclone"
+    "nginx-light,postgresql-15,redis-server,certbot,rclone,nsd,unbound,pebble"
 )
 RPM_PACKAGES = "dnf,rpm,createrepo-c,openssh-server"
 # A host with each of the firewalls that no package may put beside ufw; none of them is enabled.

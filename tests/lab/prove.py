@@ -36,9 +36,9 @@ class Proof:
     said: str
 
     def catches(self, fault: Fault) -> bool:
-        """Whether exactly the right checks failed."""
+        """Whether exactly the right checks failed, or could not look."""
         noticed = (set(self.failed), set(self.blind)) == (set(fault.caught_by), set(fault.unsure))
-        return self.verdict == "NO-GO" and noticed
+        return self.verdict == fault.verdict and noticed
 
 
 def judge(area: AreaFaults, host: Target | PrivateEngine) -> Proof:
@@ -90,15 +90,19 @@ def _chosen(area: AreaFaults, wanted: list[str]) -> list[Fault]:
     return [fault for fault in area.faults if not wanted or fault.name in wanted]
 
 
+def _told(failed: tuple[str, ...], blind: tuple[str, ...]) -> str:
+    return ", ".join((*failed, *(f"{each} can't tell" for each in blind)))
+
+
 def main(wanted: list[str]) -> int:
     wrong = 0
     with open_lab() as (lab, sound):
         print(f"{'FAULT':<40} {'VERDICT':<11} CAUGHT BY")
         for area, fault, proof in proofs(lab, sound, wanted):
-            caught = ", ".join((*proof.failed, *(f"{each} can't tell" for each in proof.blind)))
+            caught = _told(proof.failed, proof.blind)
             if not (proof.catches(fault) if fault else proof.verdict == "GO"):
                 wrong += 1
-                caught += f"   <- should be {', '.join(fault.caught_by) if fault else 'GO'}"
+                caught += f"   <- should be {_told(fault.caught_by, fault.unsure) if fault else 'GO'}"
             print(f"{fault.name if fault else f'{area.area}: none':<40} {proof.verdict:<11} {caught}", flush=True)
     print(f"\n{wrong} wrong" if wrong else "\nevery fault was caught by the right check and no other")
     return 1 if wrong else 0
