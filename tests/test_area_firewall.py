@@ -250,6 +250,16 @@ def test_a_port_that_docker_publishes_is_seen_to_bypass_the_rules_of_the_host() 
     assert int(ip_address("198.51.100.9")) in found.surely(Verdict.ALLOW)
 
 
+@pytest.mark.parametrize(("at", "verdict"), [(OWN, "allow"), (OWN + 1, "allow"), (OWN + 2, "deny")])
+def test_what_one_of_the_own_addresses_lets_in_is_let_in(at: int, verdict: str) -> None:
+    rules = ufw(
+        f"-A INPUT -d {ip_address(at)}/32 -p tcp --dport 7777 -j ACCEPT", "-A INPUT -j ufw-before-logging-input"
+    )
+    found = rules.fate(Knock(4, "tcp", 7777, (OWN, OWN + 1), AROUND.interfaces[4]))
+    assert not found.undetermined
+    assert int(ip_address("198.51.100.9")) in found.surely(Verdict(verdict))
+
+
 # Intent, rules and declaration agree.
 
 
@@ -406,8 +416,11 @@ def test_a_place_to_scan_from_that_no_inventory_names_is_refused(service: int) -
 
 
 def test_a_container_is_known_by_the_port_that_it_publishes() -> None:
-    ports = "0.0.0.0:8081->80/tcp, [::]:9000-9002->9000-9002/tcp, 443/tcp, 0.0.0.0:53->53/udp"
-    assert [port for port in (80, 8081, 9001, 443, 53) if publishes(ports, port)] == [8081, 9001]
+    ports = "0.0.0.0:8081->80/tcp, :::9000-9002->9000-9002/tcp, 443/tcp, 0.0.0.0:53->53/udp, 127.0.0.1:5432->5432/tcp"
+    assert [port for port in (80, 8081, 9001, 443, 53, 5432) if publishes(ports, port, port)] == [8081, 9001]
+    assert publishes(ports, 53, 53, "udp")
+    assert publishes("[::]:8080->80/tcp", 8000, 8100)
+    assert not publishes("[::1]:8080->80/tcp", 8000, 8100)
 
 
 def test_common_ports_are_over_a_thousand_and_declared_ones_come_first() -> None:

@@ -56,7 +56,7 @@ ELSEWHERE = {
     "T5 prod without its profile": "test_area_compose.test_a_deployment_that_forgot_its_profile_is_no_go",
     "T10 in the crontab": "test_tls_depth.test_t10_a_monthly_renewal_comes_too_late_at_the_worst",
     "R9 ports that docker publishes": (
-        "test_area_firewall.test_a_port_that_docker_publishes_is_seen_to_bypass_the_rules_of_the_host"
+        "test_firewall_docker.test_a_published_port_is_seen_with_its_container_wherever_it_bypasses_ufw"
     ),
     "R13 images called latest": "test_area_containers.test_only_a_version_or_a_digest_pins_an_image",
 }

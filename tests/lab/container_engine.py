@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.lab.docker import STARTS_WITHIN_S, LabError, execute
+from tests.lab.docker import STARTS_WITHIN_S, LabError, docker, execute
+from tests.lab.host import Target
 from tests.lab.image import tiny_image
 
 IMAGE = "shop/api:1.4.2"
@@ -70,18 +71,47 @@ def private_engine(*flags: str) -> Iterator[PrivateEngine]:
     engine = PrivateEngine(f"unix://{folder}/socket")
     try:
         pool = f"--default-address-pool=base={_bridged(bridge)},size=28"
-        with _daemon(engine, folder, bridge, (pool, *flags)):
-            engine.run(
-                f"DOCKER_HOST= docker save {image} | docker load; docker tag {image} {BASE}; docker rmi {image}"
-            )
+        # The rules of the machine's own engine stay as they are.
+        untouched = ("--iptables=false", "--ip6tables=false", "--ip-masq=false")
+        with _daemon(engine, folder, ("--bridge", bridge, pool, *untouched, *flags)):
+            _load(engine, image)
             engine.clear()
             yield engine
             engine.clear()
     finally:
         execute(["ip", "link", "delete", bridge], check=False)
-        # The network of the host stays mounted where a container was in it.
-        execute(["umount", str(folder / "exec/netns/default")], check=False)
-        shutil.rmtree(folder)
+        _forget(folder)
+
+
+@contextmanager
+def engine_on(host: Target, *flags: str) -> Iterator[PrivateEngine]:
+    """Start dockerd as if on a host of the lab, in its network and among its rules, where `docker` asks it.
+
+    It has the tiny image, as `shop/api:1.4.2`.
+    """
+    pid = docker("inspect", "--format", "{{.State.Pid}}", host.container)
+    docker("cp", "--follow-link", str(shutil.which("docker")), f"{host.container}:/usr/bin/docker")
+    FOLDERS.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="rg-", dir=FOLDERS))
+    engine = PrivateEngine(f"unix:///proc/{pid}/root/run/docker.sock")
+    try:
+        with _daemon(engine, folder, flags, ("nsenter", "--target", pid, "--net")):
+            _load(engine, tiny_image())
+            engine.clear()
+            yield engine
+            engine.clear()
+    finally:
+        _forget(folder)
+
+
+def _load(engine: PrivateEngine, image: str) -> None:
+    engine.run(f"DOCKER_HOST= docker save {image} | docker load; docker tag {image} {BASE}; docker rmi {image}")
+
+
+def _forget(folder: Path) -> None:
+    # The network of the host stays mounted where a container was in it.
+    execute(["umount", str(folder / "exec/netns/default")], check=False)
+    shutil.rmtree(folder)
 
 
 def _bridged(bridge: str) -> IPv4Network:
@@ -108,12 +138,13 @@ def _free_block() -> IPv4Network:
 
 
 @contextmanager
-def _daemon(engine: PrivateEngine, folder: Path, bridge: str, flags: tuple[str, ...]) -> Iterator[None]:
+def _daemon(
+    engine: PrivateEngine, folder: Path, flags: tuple[str, ...], where: tuple[str, ...] = ()
+) -> Iterator[None]:
     # A run that is killed takes its engine along.
-    command = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--host", engine.socket, "--bridge", bridge]
+    command = ["setpriv", "--pdeathsig", "TERM", *where, "dockerd", "--host", engine.socket]
     command += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
-    # The rules of the machine's own engine stay as they are.
-    command += ["--pidfile", str(folder / "pid"), "--iptables=false", "--ip6tables=false", "--ip-masq=false", *flags]
+    command += ["--pidfile", str(folder / "pid"), *flags]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         try:
             deadline = time.monotonic() + STARTS_WITHIN_S

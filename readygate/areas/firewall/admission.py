@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from readygate.areas.firewall.allowances import Allowance
 from readygate.areas.firewall.ranges import NOBODY, Ranges
@@ -25,9 +25,14 @@ class Gap:
     peers: Ranges
     beyond: bool
 
+    @property
+    def ports(self) -> str:
+        return (
+            f"{self.first}-{self.last}/{self.protocol}" if self.last > self.first else f"{self.first}/{self.protocol}"
+        )
+
     def text(self) -> str:
-        ports = f"{self.first}-{self.last}" if self.last > self.first else f"{self.first}"
-        return f"{ports}/{self.protocol}{_from(self.peers, self.family)}"
+        return f"{self.ports}{_from(self.peers, self.family)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Admission:
     allowed: tuple[str, ...]
     reason: str
     doubt: str = ""
+    beyond: tuple[Gap, ...] = ()
 
 
 def compare(views: Sequence[View], declared: Sequence[Allowance]) -> Admission:
@@ -61,12 +67,13 @@ def compare(views: Sequence[View], declared: Sequence[Allowance]) -> Admission:
     if beyond:
         reasons.append(f"let in, though nobody declared it: {'; '.join(beyond)}")
     doubt = next((doubt for view in views for doubt in view.doubts), "")
-    return Admission((*kept, *beyond), ". ".join(reasons), "" if reasons else doubt)
+    gaps = tuple(gap for view in views for gap in view.gaps if gap.beyond)
+    return Admission((*kept, *beyond), ". ".join(reasons), "" if reasons else doubt, gaps)
 
 
 def view_of(name: str, rules: Ruleset, around: Surroundings, declared: Sequence[Allowance]) -> View:
     """Where these rules differ from the declaration, port by port and for all peers at once."""
-    starts = port_starts([rules], declared)
+    starts, around = port_starts([rules], declared), _with_addresses_told_apart(rules, around)
     gaps: list[Gap] = []
     doubts: dict[str, None] = {}
     for family in around.families:
@@ -95,6 +102,7 @@ def default_of(rules: Ruleset, around: Surroundings, family: int, *, outgoing: b
     Where that isn't known, the rule that it hangs on.
     """
     first = max(_spans(port_starts([rules], ())), key=lambda span: span[1] - span[0])[0]
+    around = _with_addresses_told_apart(rules, around)
     found: set[Verdict] = set()
     for protocol in PROTOCOLS:
         fate = rules.fate(knock_of(family, protocol, first, around, outgoing=outgoing))
@@ -103,6 +111,17 @@ def default_of(rules: Ruleset, around: Surroundings, family: int, *, outgoing: b
             return fate.doubt
         found.add(most[1])
     return Verdict.ALLOW if Verdict.ALLOW in found else min(found)
+
+
+def _with_addresses_told_apart(rules: Ruleset, around: Surroundings) -> Surroundings:
+    """Of the host's own addresses only one for each way in which the rules may treat them."""
+    named = {match for rule in rules.rules() for match in rule.matches if match.field in ("source", "destination")}
+
+    def kept(family: int) -> tuple[int, ...]:
+        of_it = [match.ranges for match in named if match.family == family]
+        return tuple({tuple(each in one for one in of_it): each for each in around.own[family]}.values())
+
+    return replace(around, own={family: kept(family) for family in around.families})
 
 
 def port_starts(rulesets: Iterable[Ruleset], declared: Iterable[Allowance]) -> list[int]:

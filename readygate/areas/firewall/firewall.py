@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from readygate.areas.firewall.admission import Admission, compare, default_of, view_of
 from readygate.areas.firewall.allowances import Allowances, allowances_in
-from readygate.areas.firewall.behind import who_answers
+from readygate.areas.firewall.behind import containers_behind, who_answers
 from readygate.areas.firewall.intent import Intent
 from readygate.areas.firewall.knocking import CLOSED, FILTERED, OPEN
 from readygate.areas.firewall.loaded import Loaded, observe_firewall_intent, observe_loaded_rules
@@ -138,7 +139,12 @@ def _not_understood(rule: str) -> CouldNotLook:
 
 
 def observe_admission(
-    firewall: Firewall, loaded_rules: Loaded, firewall_intent: Intent, surroundings: Surroundings
+    host: Any,
+    server: Spec,
+    firewall: Firewall,
+    loaded_rules: Loaded,
+    firewall_intent: Intent,
+    surroundings: Surroundings,
 ) -> Admission:
     """What is let in by the rules, and by what the tool was told. CouldNotLook: one can't tell of some port."""
     declared = allowances_in(firewall.allow)
@@ -148,7 +154,19 @@ def observe_admission(
     admission = compare(views, declared)
     if admission.doubt:
         raise _not_understood(admission.doubt)
+    if told := _containers_told(host, server, admission):
+        return replace(admission, reason=f"{admission.reason}. {told}")
     return admission
+
+
+def _containers_told(host: Any, server: Spec, admission: Admission) -> str:
+    """Which containers are behind ports that are let in beyond what is declared, as far as one can ask."""
+    told: dict[str, None] = {}
+    with suppress(CouldNotLook):
+        for gap in admission.beyond[:_MOST_NAMED]:
+            names = containers_behind(host, server, gap.first, gap.last, gap.protocol)
+            told |= dict.fromkeys(f"{gap.ports} is published by container {name}" for name in names)
+    return "; ".join(told)
 
 
 def observe_shadows(loaded_rules: Loaded) -> Shadows:

@@ -127,9 +127,10 @@ class Chain:
 class Knock:
     """A new connection, from all peers at once.
 
-    `own` are the host's addresses of the family. `interfaces` are the peers behind each interface, by the routes;
-    None where these are not known. A diverted packet may be forwarded, and then `leaves_by` an interface. One that
-    some rule keeps from being tracked may be in the state of those, which is not new.
+    `own` are the host's addresses of the family, of which it is to one. `interfaces` are the peers behind each
+    interface, by the routes; None where these are not known. A diverted packet may be forwarded, and then
+    `leaves_by` an interface. One that some rule keeps from being tracked may be in the state of those, which is not
+    new.
     """
 
     family: int
@@ -184,7 +185,17 @@ class Ruleset:
             yield from chain.rules
 
     def fate(self, knock: Knock) -> Fate:
-        """What becomes of a new connection, by its peer."""
+        """What becomes of a new connection, by its peer. Whom one of the host's addresses lets in is let in."""
+        fates = [self._fate_at(replace(knock, own=(each,))) for each in knock.own or ()] or [self._fate_at(knock)]
+        allowed = ranges(*(span for fate in fates for span in fate.surely(Verdict.ALLOW).spans))
+        ends = {
+            verdict: ranges(*(span for fate in fates for span in fate.ends.get(verdict, NOBODY).spans))
+            for verdict in Verdict
+        }
+        ends |= {verdict: ends[verdict] - allowed for verdict in (Verdict.DENY, Verdict.REJECT)}
+        return Fate(ends, next((fate.doubt for fate in fates if fate.doubt), "the address that it is to"))
+
+    def _fate_at(self, knock: Knock) -> Fate:
         walk = _Walk(self, {}, [])
         everyone = everybody(knock.family)
         if any(rule.action is Flow.UNTRACK and _matched(rule, everyone, knock)[0] for rule in self.rules()):
