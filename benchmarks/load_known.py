@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
 from math import exp, log
 
 from readygate.load import stamps
@@ -27,7 +28,7 @@ class Lognormal:
     """Answers after a time that is drawn by chance, with a median of 20 ms; one request at a time of a connection."""
 
     def __init__(self) -> None:
-        self.took: list[float] = []
+        self.took: list[float] = []  # in the order in which the requests came
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.socket.setblocking(False)
         self._loop = asyncio.get_running_loop()
@@ -48,20 +49,37 @@ class Lognormal:
             connection.close()
             return
         began = time.perf_counter() - stamps.since(said)
-        wait = exp(self._chance.gauss(log(0.02), 0.5))
-        self._loop.call_later(wait, self._answer, connection, began)
+        self.took.append(0.0)
+        self._loop.call_later(self._wait(), self._answer, connection, began, len(self.took) - 1)
 
-    def _answer(self, connection: socket.socket, began: float) -> None:
+    def _wait(self) -> float:
+        return exp(self._chance.gauss(log(0.02), 0.5))
+
+    def _answer(self, connection: socket.socket, began: float, number: int) -> None:
         if connection.fileno() >= 0:
             connection.send(ANSWER)
-            self.took.append(time.perf_counter() - began)
+            self.took[number] = time.perf_counter() - began
+
+
+class Queueing(Lognormal):
+    """Has 28 workers that take 25 ms each, and so answers 1120/s; whoever comes together with many waits for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free_at = [0.0] * 28
+
+    def _wait(self) -> float:
+        now = time.perf_counter()
+        done = max(now, heappop(self._free_at)) + 0.025
+        heappush(self._free_at, done)
+        return done - now
 
 
 @contextmanager
-def known(core: int | None = None) -> Iterator[tuple[str, list[float]]]:
-    """Its URL, and its log in the order of its answers, which is filled when the block ends."""
+def known(core: int | None = None, kind: type[Lognormal] = Lognormal) -> Iterator[tuple[str, list[float]]]:
+    """Its URL, and its log in the order of the requests, which is filled when the block ends."""
     took: list[float] = []
-    called = [sys.executable, "-m", "benchmarks.load_known", *([] if core is None else [str(core)])]
+    called = [sys.executable, "-m", "benchmarks.load_known", kind.__name__, *([] if core is None else [str(core)])]
     with subprocess.Popen(called, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as target:
         assert target.stdin
         assert target.stdout
@@ -70,8 +88,8 @@ def known(core: int | None = None) -> Iterator[tuple[str, list[float]]]:
         took += json.loads(target.stdout.read())
 
 
-async def _serve() -> None:
-    target, over = Lognormal(), asyncio.Event()
+async def _serve(kind: type[Lognormal]) -> None:
+    target, over = kind(), asyncio.Event()
     print(target.socket.getsockname()[1], flush=True)
     asyncio.get_running_loop().add_reader(sys.stdin, over.set)
     await over.wait()
@@ -79,6 +97,6 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, set(map(int, sys.argv[1:])) or os.sched_getaffinity(0))
+    os.sched_setaffinity(0, set(map(int, sys.argv[2:])) or os.sched_getaffinity(0))
     gc.disable()
-    asyncio.run(_serve())
+    asyncio.run(_serve({each.__name__: each for each in (Lognormal, Queueing)}[sys.argv[1]]))

@@ -101,9 +101,9 @@ def tried(situation: Situation) -> Counter[str]:
         truth = log[int(PERCENTILES[name] * len(log))]
         offs.append((outcome.whole.latency(PERCENTILES[name]) or 0.0) / truth - 1)
         for kept, factor in (("kept by a fifth", 1.2), ("broken by a fifth", 0.8), ("broken by half", 0.5)):
-            said = _said(LoadRun(plan, outcome, Path(), LIMITS), name, truth * factor)
+            limit = Expectation.parse(f"<{1000 * truth * factor:.2f}ms", DURATION)
             seen[f"limit {kept}"] += 1
-            seen[f"limit {kept}: {said}"] += 1
+            seen[f"limit {kept}: {said(LoadRun(plan, outcome, Path(), LIMITS), name, limit)}"] += 1
     health = outcome.health[0]
     print(
         f"{situation.name:<32} loop {1000 * health.loop_p99:6.1f} ms  late {1000 * health.late_p99:6.1f} ms  "
@@ -113,8 +113,8 @@ def tried(situation: Situation) -> Counter[str]:
     return seen
 
 
-def _said(run: LoadRun, name: str, limit: float) -> str:
-    expected = Expectation.parse(f"<{1000 * limit:.2f}ms", DURATION)
+def said(run: LoadRun, name: str, expected: Expectation) -> str:
+    """The verdict on one threshold."""
     try:
         return "GO" if expected.judge(run.conclude(name, expected)) else "NO-GO"
     except CouldNotLook:

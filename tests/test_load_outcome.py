@@ -40,10 +40,11 @@ def histogram(*seconds: float) -> dict[int, int]:
     return counts
 
 
-def written(folder: Path, **changes: Any) -> Path:
-    """A run of ten seconds in which forty requests a second took 20 ms each."""
+def written(folder: Path, lag: float = 0.0, **changes: Any) -> Path:
+    """A run of ten seconds in which forty requests a second took 20 ms each; `lag` is how late they were sent."""
     took = histogram(*[0.02] * 40)
     second = {"due": 40, "ended": 40, "failed": 0, "bad": 0, "busy": 1, "response": took, "service": took}
+    second["lag"] = histogram(lag)
     took_all = histogram(*[0.02] * 400)
     outcome = {
         "plan": "steady",
@@ -79,6 +80,7 @@ def health(**changes: Any) -> dict[str, Any]:
 THRESHOLDS = Thresholds.model_validate(
     {"rate": "40/s", "worst_rate": "40/s", "p50": "50ms", "p99": "500ms", "max": "1s", "errors": "0%"}
 )
+CLOSE = Thresholds.model_validate({"p99": "30ms", "errors": "0%"})
 STRICT = Thresholds.model_validate({"p50": "10ms", "p99": "15ms", "errors": "0%"})
 
 
@@ -148,32 +150,79 @@ def test_a_run_that_is_no_run_is_never_a_pass(changes: dict[str, Any], reason: s
     ],
 )
 def test_a_saturated_generator_cannot_make_a_target_fail(ill: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    saturated = run(tmp_path, health=health(**ill))
+    saturated = run(tmp_path, lag=0.02, health=health(**ill))
     assert saturated.conclude("p99", THRESHOLDS.p99)
     with pytest.raises(CouldNotLook, match=reason):
         saturated.conclude("p99", STRICT.p99)
 
 
 def test_wrong_answers_are_the_targets_even_where_the_generator_was_saturated(tmp_path: Path) -> None:
-    def saturated(kind: str) -> LoadRun:
+    def saturated(kind: str, lag: float) -> LoadRun:
         endpoints = {"GET /": {"response": histogram(0.02), "service": histogram(0.02), "errors": {kind: 3}}}
-        return run(tmp_path, endpoints=endpoints, health=health(cpu=9.0))
+        return run(tmp_path, lag=lag, endpoints=endpoints, health=health(cpu=9.0))
 
-    assert saturated("status 503").conclude("errors", THRESHOLDS.errors)
+    assert saturated("status 503", 2.0).conclude("errors", THRESHOLDS.errors)
+    assert saturated("no answer within 10 s", 0.5).conclude("errors", THRESHOLDS.errors)
+    for kind in ("no answer within 10 s", "no answer by the end of the run", "Read timed out."):
+        with pytest.raises(CouldNotLook, match="saturated"):
+            saturated(kind, 2.0).conclude("errors", THRESHOLDS.errors)
+
+
+def test_a_rate_that_errors_alone_explain_is_the_targets(tmp_path: Path) -> None:
+    def saturated(kind: str) -> LoadRun:
+        twenty_ms = histogram(*[0.02] * 280)
+        endpoints = {"GET /": {"response": twenty_ms, "service": twenty_ms, "errors": {kind: 120}}}
+        seconds = {number: {"due": 40, "ended": 28, "response": histogram(*[0.02] * 28)} for number in range(2, 12)}
+        return run(tmp_path, endpoints=endpoints, seconds=seconds, health=health(**FULL))
+
+    assert saturated("status 503").conclude("rate", THRESHOLDS.rate) == 28.0
     with pytest.raises(CouldNotLook, match="saturated"):
-        saturated("no answer within 10 s").conclude("errors", THRESHOLDS.errors)
+        saturated("no answer by the end of the run").conclude("rate", THRESHOLDS.rate)
 
 
-def test_a_failure_that_no_lag_of_ours_explains_is_the_targets(tmp_path: Path) -> None:
-    """Its loop lagged 20 ms for a hundredth of the time; no answer that took 4 s did so for that."""
-    slow = histogram(*[0.02] * 350, *[4.0] * 50)
-    seconds = {"0": {"due": 400, "ended": 400, "response": slow, "service": slow}}
-    lagging = health(loop=histogram(*[0.0005] * 950, *[0.02] * 50))
-    saturated = run(tmp_path, seconds=seconds, measured=[0], health=lagging)
-    assert saturated.saturation
-    assert saturated.conclude("p99", THRESHOLDS.p99) == pytest.approx(4.0, rel=0.001)
+FULL = {"cpu": 5.0, "queued": 4.0}
+
+
+def slow(**seconds: float) -> dict[str, Any]:
+    """Ten seconds of forty answers, in 20 ms each but in these, and no lag but in these."""
+    made = {}
+    for number in range(10):
+        took = histogram(*[seconds.get(f"took_{number}", 0.02)] * 40)
+        lag = histogram(seconds.get(f"lag_{number}", 0.0))
+        made[str(number)] = {"due": 40, "ended": 40, "response": took, "service": took, "lag": lag}
+    return {"seconds": made, "measured": list(range(10))}
+
+
+@pytest.mark.parametrize("ill", [FULL, {"loop": histogram(0.1)}, {"late": histogram(0.1)}])
+def test_a_failure_that_no_lag_of_ours_explains_is_the_targets(ill: dict[str, Any], tmp_path: Path) -> None:
+    """Answers end by the kernel's stamp, so that a lag only delays them by those that were sent together after it."""
+    four_s = run(tmp_path, **slow(took_3=4.0, lag_3=0.1), health=health(**ill))
+    assert four_s.saturation
+    assert four_s.conclude("p99", THRESHOLDS.p99) == pytest.approx(4.0, rel=0.001)
+    drained = run(tmp_path, **slow(took_4=0.04, lag_3=0.1), health=health(**ill))
     with pytest.raises(CouldNotLook, match="saturated"):
-        run(tmp_path, seconds=seconds, measured=[0], health=health(cpu=5.0, queued=4.0)).conclude("p99", STRICT.p99)
+        drained.conclude("p99", CLOSE.p99)
+    long_after = run(tmp_path, **slow(took_9=0.04, lag_3=0.1), health=health(**ill))
+    assert long_after.conclude("p99", STRICT.p99) == pytest.approx(0.04, rel=0.001)
+
+
+def test_an_answer_that_nothing_stamped_may_have_waited_for_each_of_its_stages(tmp_path: Path) -> None:
+    """A handshake, a redirect and the answer itself were each read as late as the generator was."""
+    limit = Thresholds.model_validate({"p99": "200ms", "errors": 0}).p99
+    always = slow(**{f"took_{each}": 0.3 for each in range(10)}, **{f"lag_{each}": 0.05 for each in range(10)})
+    assert limit
+    assert run(tmp_path, **always, health=health(**FULL)).conclude("p99", limit)
+    with pytest.raises(CouldNotLook, match="saturated"):
+        run(tmp_path, **always, health=health(**FULL, unstamped=400)).conclude("p99", limit)
+
+
+def test_a_visitor_who_waited_for_a_user_says_nothing_where_the_core_was_full(tmp_path: Path) -> None:
+    waited = slow()
+    for each in waited["seconds"].values():
+        each["response"] = histogram(*[2.0] * 40)
+    assert run(tmp_path, **waited, health=health(loop=histogram(0.02))).conclude("p99", THRESHOLDS.p99)
+    with pytest.raises(CouldNotLook, match="saturated"):
+        run(tmp_path, **waited, health=health(**FULL)).conclude("p99", THRESHOLDS.p99)
 
 
 def test_a_load_that_was_never_held_cannot_pass(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.load_saturation import Situation, rivals, said
 from readygate.areas.load.plan import Load
 from readygate.areas.load.run import LoadRun, observe_run, observe_watched
 from readygate.errors import CouldNotLook
@@ -227,6 +228,57 @@ def test_a_saturated_generator_is_not_the_targets_fault(target: Target) -> None:
     )
     with pytest.raises(CouldNotLook, match="generator was saturated"):
         held("load", declared)
+
+
+STARVED = Situation("stopped for 100 ms each second", 150, stopped_s=0.1)
+
+
+def while_starved(declared: dict[str, Any]) -> tuple[LoadRun, dict[str, str]]:
+    """A run whose generator gets no processor for a tenth of the time, and what is said of each percentile."""
+    thresholds = Load.model_validate(declared).thresholds
+    with rivals(STARVED):
+        starved = run(declared)
+    return starved, {name: said(starved, name, getattr(thresholds, name)) for name in thresholds.latencies}
+
+
+@pytest.mark.parametrize("client", ["mix", "locustfile"])
+def test_a_slow_target_fails_however_starved_the_generator_is(client: str, target: Target, tmp_path: Path) -> None:
+    """Each answer takes 600 ms; no lag of 100 ms explains that."""
+    declared = asking(client, "/slow", target, tmp_path)
+    declared["thresholds"] = {"p50": "150ms", "p95": "150ms", "errors": "0%"}
+    starved, outcomes = while_starved(declared)
+    assert starved.saturation
+    assert outcomes == {"p50": "NO-GO", "p95": "NO-GO"}
+
+
+@pytest.mark.parametrize("client", ["mix", "locustfile"])
+def test_a_fast_target_never_fails_for_a_starved_generator(client: str, target: Target, tmp_path: Path) -> None:
+    """With a Locust file the numbers are wrong by up to 100 ms, and then nothing is said."""
+    declared = asking(client, "/sound", target, tmp_path)
+    declared["thresholds"] = {"p50": "30ms", "p95": "40ms", "p99": "50ms", "errors": "0%"}
+    starved, outcomes = while_starved(declared)
+    assert starved.saturation
+    assert "NO-GO" not in outcomes.values()
+
+
+def asking(client: str, path: str, target: Target, folder: Path) -> dict[str, Any]:
+    """A plan that asks one path, by its own journeys or by a Locust file."""
+    declared = plan(target.url, path, stages=[{"hold": "1s"}, {"hold": "4s", "measure": True}])
+    if client == "locustfile":
+        file = folder / "asking.py"
+        file.write_text(ASKING.format(path=path))
+        declared["users"] = {"max": 150, "locustfile": str(file)}
+    return declared
+
+
+ASKING = """\
+from locust import FastHttpUser, task
+
+class Asking(FastHttpUser):
+    @task
+    def ask(self):
+        self.client.get("{path}")
+"""
 
 
 def test_a_lost_worker_is_never_a_pass() -> None:

@@ -81,6 +81,7 @@ class Connection:
         self._tls = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nUser-Agent: readygate\r\nAccept: */*\r\n"
         self._socket: Any = None
+        self.is_stamped = False
         self.lag = 0.0  # seconds that the end of the last answer was here before it was read; 0 under TLS
         # Made once, as timers and watchers cost more than a request does on its way to the kernel.
         self._hub: Any = gevent.get_hub()
@@ -163,6 +164,7 @@ class Connection:
                 return
             with suppress(OSError):  # a kernel that knows no such stamps
                 stamps.stamp(plain)
+                self.is_stamped = True
             self._socket = plain
             self._watcher = self._hub.loop.io(plain.fileno(), _READ)
             self._watcher.start(self._on_arrival)

@@ -21,7 +21,10 @@ _WORST_S = 10  # the window that the worst rate is taken over
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second of a run; latencies are of the requests that were due in it, in seconds."""
+    """One second of a run; latencies are of the requests that were due in it, in seconds.
+
+    `lag` is the longest that a generator was late in it with anything.
+    """
 
     number: int
     due: int
@@ -32,6 +35,7 @@ class Second:
     backlog: int
     response: Histogram
     service: Histogram
+    lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Health:
     """How one generator was itself: how late its loop and its timers were, and its shares of a processor's time.
 
     `loop` is the lag at any moment, `late` that of visits that were due. `cpu` is what it used of a core, `queued`
-    how long it had to wait for one.
+    how long it had to wait for one. Where `is_stamped`, answers ended when they were here, however late it read them.
     """
 
     worker: str
@@ -78,6 +82,7 @@ class Health:
     backlog: int
     cpu: float
     queued: float
+    is_stamped: bool = True
 
     @property
     def loop_p99(self) -> float:
@@ -178,6 +183,7 @@ def _seconds(raw: Mapping[str, Any]) -> Iterable[Second]:
             users=each.get("busy", 0),
             response=_histogram(each.get("response", {})),
             service=_histogram(each.get("service", {})),
+            lag=middle(max(_histogram(each.get("lag", {})), default=0)),
             **counts,
         )
 
@@ -195,4 +201,5 @@ def _health(worker: str, raw: Mapping[str, Any]) -> Health:
         backlog=total(_histogram(raw.get("backlog", {}))),
         cpu=raw["cpu"] / wall if wall else 0.0,
         queued=raw.get("queued", 0.0) / wall if wall else 0.0,
+        is_stamped=not raw.get("unstamped"),
     )

@@ -178,7 +178,10 @@ class Sender:
             if self._the_plan.is_open:
                 self._await_arrival()
             else:
-                gevent.sleep(think(user))
+                thought = think(user)
+                until = clock() - self._start + thought
+                gevent.sleep(thought)
+                self._was_late(until)
                 self._await_turn(user)
                 self._begin(clock() - self._start)
 
@@ -230,7 +233,12 @@ class Sender:
             if user in self._idle:
                 self._idle.remove(user)
             raise
-        self.tally.waited("late", clock() - self._start - user.visit.due)
+        self._was_late(user.visit.due)
+
+    def _was_late(self, due: float) -> None:
+        now = clock() - self._start
+        self.tally.waited("late", now - due)
+        self.tally.lagged(now, now - due)
 
     def _begin(self, now: float) -> None:
         self._is_due(now)
@@ -250,6 +258,7 @@ class Sender:
     ) -> None:
         """What the users of a Locust file ask, by whatever client."""
         error = "" if exception is None else str(exception) or type(exception).__name__
+        self.tally.unstamped()
         self.answered(f"{request_type} {name}", response_time / 1000, error)
 
     def answered(self, name: str, service: float, error: str) -> None:
@@ -281,6 +290,7 @@ class Sender:
         while True:
             gevent.sleep(max(0.0, look - clock()))
             now = clock()
+            self.tally.lagged(now - self._start, now - look)
             # One long lag is many moments at which the loop would not have answered.
             while look <= now:
                 self.tally.waited("loop", now - look)

@@ -11,7 +11,14 @@ from readygate.load.histogram import bucket
 
 _SHARES = ("cpu", "queued", "wall")
 
-NO_ANSWER = "no answer"  # how errors begin that are only a matter of time
+NO_ANSWER = "no answer"
+NO_ANSWER_WITHIN = f"{NO_ANSWER} within"
+TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
+
+
+def is_of_time(error: str) -> bool:
+    """Whether an error only says that an answer was not there in time: ours, or that of a client in a Locust file."""
+    return error.startswith(NO_ANSWER) or "timed out" in error
 
 
 class Tally:
@@ -29,6 +36,7 @@ class Tally:
         self._seconds: dict[int, dict[str, Any]] = {}
         self._endpoints: dict[str, dict[str, Any]] = {}
         self._health: dict[str, Any] = {"loop": {}, "late": {}, "backlog": {}, **dict.fromkeys(_SHARES, 0.0)}
+        self._health["unstamped"] = 0
 
     def _second(self, number: int) -> dict[str, Any]:
         found = self._seconds.get(number)
@@ -77,6 +85,18 @@ class Tally:
         histogram = self._health[kind]
         number = bucket(seconds)
         histogram[number] = histogram.get(number, 0) + 1
+
+    def lagged(self, now: float, seconds: float) -> None:
+        """Until now, and for so long, this process did nothing of what it was to do."""
+        if seconds > TIMER_S:
+            number = bucket(seconds)
+            for each in range(max(0, int(now - seconds)), int(now) + 1):
+                histogram = self._second(each).setdefault("lag", {})
+                histogram[number] = histogram.get(number, 0) + 1
+
+    def unstamped(self) -> None:
+        """An answer ended when it was read, as nothing said when it was here."""
+        self._health["unstamped"] += 1
 
     def gauge(self, number: int, busy: int, backlog: int) -> None:
         """The most users that were busy in a second, and the most visitors who waited for one."""

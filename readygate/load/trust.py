@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, log
 
-from readygate.load.histogram import Histogram, quantile
-from readygate.load.outcome import Health, Outcome
+from readygate.load.histogram import quantile, total
+from readygate.load.outcome import Endpoint, Health, Outcome
+from readygate.load.tally import TIMER_S
 
 _FULL = 0.8  # of a core, used or waited for
 _SHARE_OF_LIMIT = 0.1  # how much of a latency limit the generator's own lag may be
-_TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
 _BEHIND_S = 0.5  # that half of all visits were late: the schedule slips, and the rate was never held
 _LOOSE_S = 1.0  # stands for a limit where none is declared
-_LAGGING = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1)  # shares of the time, to be left out
+_DRAINS_IN = 10  # times as long as it took to queue, by a target with a tenth of its speed to spare
 
 
 def fewest_for(share: float) -> int:
@@ -32,7 +32,7 @@ def saturation(outcome: Outcome, limits: Mapping[str, float]) -> str:
     """
     tightest, loosest = min(limits.values(), default=_LOOSE_S), max(limits.values(), default=_LOOSE_S)
     for each in outcome.health:
-        if each.loop_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * tightest):
+        if each.loop_p99 > max(TIMER_S, _SHARE_OF_LIMIT * tightest):
             return f"its event loop lagged {_ms(each.loop_p99)} where answers may take {_ms(tightest)}{_why(each)}"
         if _is_late(each, limits):
             return f"its timers were {_ms(each.late_p99)} late where answers may take {_ms(loosest)}{_why(each)}"
@@ -50,29 +50,50 @@ def slipped(outcome: Outcome) -> str:
     return ""
 
 
-def least(response: Histogram, share: float, outcome: Outcome, limits: Mapping[str, float]) -> float | None:
-    """What this share of answers took at least, with the generator's own lag taken off them; in seconds.
+def least(part: Endpoint, share: float, outcome: Outcome) -> float | None:
+    """What this share of answers took at least, with all taken off that a lagging generator may have added; seconds.
 
-    The loop's worst moments are left out: of what they did to an answer nothing is known. In all others an answer is
-    slower than the truth by the lag that is left, at most. Of all shares of moments to leave out, the best is taken.
-    Visits that came late came together, and may have queued for as long as they were late. A generator whose core
-    was full keeps users busy whom visitors wait for: nothing is sure then.
+    What it sent late it sent together, and whoever came with that waited in the target's queue, for as long as it
+    was late at most. Where a kernel didn't stamp the answer, it was read late as well, and so was what went before
+    it on its way: a handshake, a redirect. A visitor may have waited for a user who was kept busy; that is no part
+    of the service time, which alone says something where the core was full. Seconds of longer lags are left out,
+    as if all answers in them were slow for that; of all lags to leave out, the best is taken.
     """
-    if any(map(_is_full, outcome.health)):
-        return 0.0
-    lags = [(each.loop, each.late if _is_late(each, limits) else {}) for each in outcome.health]
-    sources = 2 if any(late for _, late in lags) else 1
-    found = []
-    for lagging in _LAGGING:
-        slow = quantile(response, share * (1 - sources * lagging))
-        lag = max((sum(quantile(each, 1 - lagging) or 0.0 for each in both) for both in lags), default=0.0)
-        if slow is not None:
-            found.append(max(0.0, slow - lag))
-    return max(found, default=None)
+    value = quantile(part.response, share)
+    if value is None:
+        return None
+    reached = _reached(outcome, ahead=ceil(value))
+    stages = 1 if all(each.is_stamped for each in outcome.health) else 3
+    is_full = any(map(_is_full, outcome.health))
+    answers = {each.number: total(each.response) for each in outcome.window}
+    found = [0.0]
+    for lag in {0.0, *reached.values()}:
+        beyond = sum(count for number, count in answers.items() if reached.get(number, 0.0) > lag)
+        left = share * (1 - beyond / sum(answers.values()))
+        if left >= share / 2:
+            found.append((quantile(part.service, left) or 0.0) - stages * lag)
+            if not is_full:
+                found.append((quantile(part.response, left) or 0.0) - (stages + 1) * lag)
+    return max(found)
+
+
+def longest_lag(outcome: Outcome) -> float:
+    """How late a generator was with anything, at worst; in seconds."""
+    return max((each.lag for each in outcome.seconds), default=0.0)
+
+
+def _reached(outcome: Outcome, ahead: int) -> dict[int, float]:
+    """By second, the longest lag that may have slowed an answer in it which takes up to `ahead` seconds."""
+    reached: dict[int, float] = {}
+    for each in outcome.seconds:
+        if each.lag:
+            for number in range(each.number - ahead, each.number + 2 + ceil(_DRAINS_IN * each.lag)):
+                reached[number] = max(reached.get(number, 0.0), each.lag)
+    return reached
 
 
 def _is_late(of: Health, limits: Mapping[str, float]) -> bool:
-    return of.late_p99 > max(_TIMER_S, _SHARE_OF_LIMIT * max(limits.values(), default=_LOOSE_S))
+    return of.late_p99 > max(TIMER_S, _SHARE_OF_LIMIT * max(limits.values(), default=_LOOSE_S))
 
 
 def _is_full(of: Health) -> bool:

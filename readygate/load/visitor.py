@@ -15,7 +15,7 @@ from locust import User, between, task
 
 from readygate.load.connection import Connection, CutOff, Dropped, resolve
 from readygate.load.plan import SLOT, Plan, Step
-from readygate.load.tally import NO_ANSWER
+from readygate.load.tally import NO_ANSWER_WITHIN
 
 
 class WrongAnswer(Exception):
@@ -101,6 +101,8 @@ class Visitor(User):
             answer = self._connection.ask(step.method, request)
             took = time.perf_counter() - began
             took -= min(took, self._connection.lag)  # how late we were to read it is not the target's doing
+            if not self._connection.is_stamped:
+                self.environment.sender.tally.unstamped()
             status = answer.get_code()
             if status not in step.statuses if step.statuses else not 200 <= status < 300:
                 error = WrongAnswer(f"status {status}")
@@ -110,7 +112,7 @@ class Visitor(User):
             error = wrong
         except gevent.Timeout:
             took = time.perf_counter() - began
-            error = WrongAnswer(f"{NO_ANSWER} within {self.plan.timeout:g} s")
+            error = WrongAnswer(f"{NO_ANSWER_WITHIN} {self.plan.timeout:g} s")
         except (OSError, HTTPParseError, Dropped) as failed:
             took = time.perf_counter() - began
             error = WrongAnswer(_in_words(failed))

@@ -21,13 +21,14 @@ from readygate.load.histogram import merged, quantile
 from readygate.load.intent import HELD_BACK, ONCE, intent, progress_shown
 from readygate.load.outcome import EARLIER, PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
-from readygate.load.tally import NO_ANSWER
+from readygate.load.tally import NO_ANSWER_WITHIN, is_of_time
 from readygate.load.trust import fewest_for
 from readygate.results import Evidence
 
 if TYPE_CHECKING:
     from readygate.areas.load.plan import Compare, Load
 
+_SHARE_OF_TIMEOUT = 0.1  # how late a generator may be that says of an answer that it didn't come in time
 _MORE = "give the generator more processes, or a machine of its own"
 
 # Where what is too large for results.json is written; the folder `load` in it has one file a plan.
@@ -57,7 +58,7 @@ class LoadRun:
         """
         if name in ("rate", "worst_rate"):
             value: float | None = getattr(self.outcome, name)
-            self._refuse_ours(expected, value, None)
+            self._refuse_ours(expected, value, self._highest_rate() if name == "rate" else None)
         else:
             value = self._concluded(self.outcome.whole, name, expected)
         unasked = [each for each in self.plan.endpoints if not self._asked(each)]
@@ -79,19 +80,37 @@ class LoadRun:
     def _concluded(self, part: Endpoint, name: str, expected: Expectation) -> float | None:
         if name == "errors":
             # No lag of ours makes a target answer wrongly; only that an answer was not there in time may be ours.
-            wrong = {kind: count for kind, count in part.errors.items() if not kind.startswith(NO_ANSWER)}
-            surely = Endpoint(part.response, part.service, wrong).errors_percent
-            self._refuse_ours(expected, part.errors_percent, surely)
+            surely = Endpoint(part.response, part.service, self._surely_wrong(part))
+            self._refuse_ours(expected, part.errors_percent, surely.errors_percent)
             return part.errors_percent
         share = PERCENTILES.get(name, 1.0)
         value = part.latency(share)
-        self._refuse_ours(expected, value, trust.least(part.response, share, self.outcome, self.limits))
+        self._refuse_ours(expected, value, trust.least(part, share, self.outcome))
         if expected.judge(value) and part.good < (needed := fewest_for(share)):
             raise CouldNotLook(f"{name} takes {needed} answers to tell, and {part.good} came", mend="measure longer")
         return value
 
+    def _surely_wrong(self, part: Endpoint) -> dict[str, int]:
+        """The errors that are the target's doing, whatever the generator was like."""
+        is_prompt = trust.longest_lag(self.outcome) < _SHARE_OF_TIMEOUT * self.plan.timeout
+        return {
+            kind: count
+            for kind, count in part.errors.items()
+            if not is_of_time(kind) or (is_prompt and kind.startswith(NO_ANSWER_WITHIN))
+        }
+
+    def _highest_rate(self) -> float | None:
+        """What the rate would have been if all went right that may have gone wrong for us; None where nobody knows."""
+        if not self.plan.is_open:
+            return None  # who waits for us doesn't ask
+        whole = self.outcome.whole
+        return (whole.good + whole.bad - sum(self._surely_wrong(whole).values())) / len(self.outcome.measured)
+
     def _refuse_ours(self, expected: Expectation, value: float | None, least: float | None) -> None:
-        """Raise CouldNotLook where what was measured may be the generator's doing; `least` is surely the target's."""
+        """Raise CouldNotLook where what was measured may be the generator's doing.
+
+        `least` is what surely is the target's.
+        """
         if expected.judge(value):
             slipped = trust.slipped(self.outcome)
             if slipped:
