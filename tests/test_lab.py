@@ -14,6 +14,7 @@ import pytest
 import testinfra
 
 from readygate.inventory import load
+from tests.holding import suite_functions
 from tests.lab.catalogue import AREAS
 from tests.lab.container_engine import PrivateEngine, private_engine
 from tests.lab.delay import delayed, netem
@@ -23,6 +24,8 @@ from tests.lab.host import Lab, Target
 from tests.lab.image import tiny_image
 
 ROOT = Path(__file__).parents[1]
+# Each check of these is caught by a fault of the catalogue.
+PLANTED_SUITES = ("dns", "firewall", "http")
 KILLED_RUN = """
 import os, signal
 from tests.lab.gate import open_lab
@@ -189,11 +192,19 @@ def test_no_two_faults_of_an_area_have_one_name() -> None:
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.area)
 def test_every_fault_is_to_be_caught_by_what_the_sound_inventory_declares(area: AreaFaults, tmp_path: Path) -> None:
     (tmp_path / "inventory.yml").write_text(f"project: shop\n{area.sound}")
-    inventory = load(tmp_path / "inventory.yml", None, {"LAB_HOST": "ssh://target", "LAB_ADDRESS": "192.0.2.1"})
+    inventory = load(
+        tmp_path / "inventory.yml", None, {"LAB_HOST": "ssh://target", "LAB_ADDRESS": "192.0.2.1", "LAB_CA": "ca.pem"}
+    )
     declared = {leaf.check for leaf in inventory.leaves}
     for fault in area.faults:
         noticed = (*fault.caught_by, *fault.unsure)
         assert noticed and declared.issuperset(noticed), fault.name
+
+
+@pytest.mark.parametrize("suite", PLANTED_SUITES)
+def test_every_check_of_a_suite_has_a_fault_that_it_catches(suite: str) -> None:
+    caught = {check for area in AREAS for fault in area.faults for check in fault.caught_by}
+    assert not {check for check, _ in suite_functions(suite)} - caught
 
 
 def test_testinfra_reaches_a_host_by_its_hostspec(sound_host: Target) -> None:

@@ -39,9 +39,9 @@ class Fault:
 class AreaFaults:
     """The faults of one area, beside the part of an inventory that a sound host meets to the letter.
 
-    In `sound` the host stands as the server `target`, its `connect` is `${LAB_HOST}` (`Target.hostspec`), and
-    `${LAB_ADDRESS}` is where it answers (`Target.address`). It is the target as it boots, or another that `boot`
-    makes of the lab.
+    In `sound` the host stands as the server `target`, its `connect` is `${LAB_HOST}` (`Target.hostspec`),
+    `${LAB_ADDRESS}` is where it answers (`Target.address`), and `${LAB_CA}` what to trust there
+    (`Target.certificate`). It is the target as it boots, or another that `boot` makes of the lab.
     """
 
     area: str

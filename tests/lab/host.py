@@ -33,7 +33,12 @@ class Target:
     @property
     def environ(self) -> dict[str, str]:
         """What the inventories of the catalogue take from the environment."""
-        return {"LAB_HOST": self.hostspec, "LAB_ADDRESS": self.address}
+        return {"LAB_HOST": self.hostspec, "LAB_ADDRESS": self.address, "LAB_CA": str(self.certificate)}
+
+    @property
+    def certificate(self) -> Path:
+        """A copy of its certificate, to trust, where what booted it has made one."""
+        return self.ssh_config.with_suffix(".pem")
 
     def run(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a shell script on it as root, past ssh; with `check`, a failure raises LabError."""

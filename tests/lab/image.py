@@ -29,6 +29,7 @@ TARGET = Path(__file__).parent / "target"
 TINY = Path(__file__).parent / "tiny"
 RPM = Path(__file__).parent / "rpm"
 WALLED = Path(__file__).parent / "walled"
+API = Path(__file__).parent / "api"
 OPENRC = """\
 ARG TARGET
 FROM ${TARGET}
@@ -54,6 +55,13 @@ def tiny_image() -> str:
     target = target_image()
     with machine_lock():
         return _build("tiny", TINY, TARGET=target)
+
+
+def api_image() -> str:
+    """The tag of the target with an API on it: nginx before two nodes of a service."""
+    target = target_image()
+    with machine_lock():
+        return _build("api", API, TARGET=target)
 
 
 def rpm_image() -> str:
