@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.sites.rate_limit import RateLimit
+from readygate.areas.sites.rate_limit import RateLimit, observe_burst, observe_recovery
+from readygate.areas.sites.site import origin_of
 from readygate.errors import CouldNotLook
-from tests.web import failing, nginx, reply, web_server
+from tests.web import failing, nginx, reply, site, web_server
 
 ALL = {"rate_limit.rate", "rate_limit.burst", "rate_limit.answers", "rate_limit.retry_after", "rate_limit.recovers"}
 
@@ -131,13 +132,26 @@ def test_a_limit_that_delays_is_run_into_by_several_at_a_time(tmp_path: Path) ->
     zone = ZONE.replace("60r/m", "10r/s")
     pings = {"rate": "10/s", "burst": 5, "answers": 429, "at_a_time": 15}
     with nginx(tmp_path, "limit_req zone=api burst=5; limit_req_status 429; root /nowhere;", http=zone) as port:
-        with pytest.raises(CouldNotLook, match="too few to run into"):
-            failing("sites", declared(port, **pings | {"at_a_time": 1}))
         assert not failing("sites", declared(port, **pings, recovers=True))
     with nginx(tmp_path, "limit_req zone=api burst=2; limit_req_status 429; root /nowhere;", http=zone) as port:
         assert failing("sites", declared(port, **pings)) == {"rate_limit.burst"}
     with nginx(tmp_path, "root /nowhere;") as port:
         assert failing("sites", declared(port, **pings)) == {"rate_limit.rate", "rate_limit.answers"}
+
+
+def test_a_limit_that_delays_lets_no_burst_pass_at_once(tmp_path: Path) -> None:
+    limit = RateLimit.model_validate({"path": "/", "rate": "5/s", "burst": 5, "at_most": 8})
+    zone = ZONE.replace("60r/m", "5r/s")
+    with nginx(tmp_path, "limit_req zone=api burst=5; root /nowhere;", http=zone) as port:
+        origin = origin_of(site(f"http://127.0.0.1:{port}", rate_limit=limit))
+        burst = observe_burst(origin, limit)
+    assert burst.beyond_the_first == 0
+    assert burst.told.endswith("and none was refused, each but the first held back")
+    for of_a_refusal in ("rate", "refused_with", "says_when"):
+        with pytest.raises(CouldNotLook, match="too few to run into 5/s"):
+            getattr(burst, of_a_refusal)
+    with pytest.raises(CouldNotLook, match="too few to run into 5/s"):
+        observe_recovery(origin, limit, burst)
 
 
 def test_a_location_that_only_returns_is_not_limited_at_all(tmp_path: Path) -> None:
@@ -209,13 +223,15 @@ def test_a_limit_that_is_used_up_already_is_not_a_verdict() -> None:
         failing("sites", declared(port, rate="5/h", answers=429))
 
 
-def test_too_slow_to_reach_the_limit_is_not_a_pass() -> None:
+@pytest.mark.parametrize("rate", ["60/min", "8/s"], ids=["quicker", "as slow as the limit"])
+def test_too_slow_to_reach_the_limit_is_not_a_pass(rate: str) -> None:
     def slow(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.1)
         reply(request)
 
-    with web_server(slow) as port, pytest.raises(CouldNotLook, match="too few to run into 60/min"):
-        failing("sites", declared(port, rate="60/min", burst=5, within="300ms"))
+    limit = RateLimit.model_validate({"path": "/", "rate": rate, "burst": 5, "within": "300ms"})
+    with web_server(slow) as port, pytest.raises(CouldNotLook, match=f"too few to run into {rate}"):
+        observe_burst(origin_of(site(f"http://127.0.0.1:{port}", rate_limit=limit)), limit)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import Event
@@ -112,7 +113,10 @@ class RateLimit(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What became of requests one after the other; `passed` of them before `refusal`, if there was one."""
+    """What became of requests one after the other; `passed` of them before `refusal`, if there was one.
+
+    `unseen` is why there was none where each but the first was held back: then only the burst is known.
+    """
 
     limit: RateLimit
     passed: int
@@ -120,30 +124,42 @@ class Burst:
     refusal: Response | None
     evidence: tuple[Evidence, ...] = ()
     passes_with: int = 200
+    unseen: CouldNotLook | None = None
 
     @property
     def rate(self) -> float:
-        """What was let through a second, beyond what may pass at once."""
+        """What was let through a second, beyond what may pass at once. CouldNotLook: it was held back."""
+        self._refuse_unseen()
         if self.limit.burst:
             return max(0, self.passed - self.limit.at_once) / max(self.elapsed_s, 0.001)
         return self.passed / max(self.elapsed_s, self.limit.window_s)
 
     @property
     def beyond_the_first(self) -> int:
-        return self.passed - 1
+        return 0 if self.unseen else self.passed - 1
+
+    @property
+    def seen(self) -> Response | None:
+        """The refusal, if there was one. CouldNotLook: there may be one for whoever doesn't wait."""
+        self._refuse_unseen()
+        return self.refusal
 
     @property
     def refused_with(self) -> int | None:
-        return self.refusal.status if self.refusal else None
+        return self.seen.status if self.seen else None
 
     @property
     def says_when(self) -> bool | None:
         """Whether the refusal has a Retry-After that can be understood (RFC 9110, section 10.2.3)."""
-        return _retry_after(self.refusal) is not None if self.refusal else None
+        return _retry_after(self.seen) is not None if self.seen else None
 
     @property
     def told(self) -> str:
         return self.evidence[0].answered
+
+    def _refuse_unseen(self) -> None:
+        if self.unseen:
+            raise self.unseen
 
 
 def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
@@ -184,13 +200,25 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
             mend="declare what a refusal `answers`, such as 429, and see in the log why it isn't that",
         )
     if refusal is None and burst.rate in rate_limit.rate:
-        raise CouldNotLook(
+        unseen = CouldNotLook(
             f"{told}, which is too few to run into {rate_limit.rate}",
             cause=f"slow:{origin.site}:{rate_limit.path}",
             mend="look from nearer to the site, allow more with `at_most` and `within`, or let more be under way "
             "`at_a_time`, as where nginx delays (burst without nodelay)",
         )
+        if not _holds_back(rate_limit, first, answers):
+            raise unseen
+        held_back = Evidence(asked, f"{told}, each but the first held back")
+        return replace(burst, evidence=(held_back,), unseen=unseen)
     return burst
+
+
+def _holds_back(limit: RateLimit, first: Response, answers: list[Response]) -> bool:
+    """Whether who comes after the first is answered only when it is their turn, as by nginx without `nodelay`."""
+    if limit.burst is None or limit.at_a_time > 1 or not answers:
+        return False
+    usual_s = statistics.median(answer.elapsed_s for answer in answers)
+    return first.elapsed_s < limit.pause_s / 2 and usual_s > limit.pause_s * 3 / 4
 
 
 def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> bool | None:
@@ -199,9 +227,10 @@ def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> boo
     Asked a second time after a whole window, as some limits count the refused requests, too. CouldNotLook: the
     service fails by then.
     """
-    if burst.refusal is None:
+    refusal = burst.seen
+    if refusal is None:
         return None
-    asked_for = _retry_after(burst.refusal)
+    asked_for = _retry_after(refusal)
     first_s = min(asked_for, rate_limit.pause_s) if asked_for else rate_limit.pause_s
     request = _request(rate_limit)
     for pause_s in (first_s, min(rate_limit.window_s, _LONGEST_WAIT)):
@@ -210,7 +239,7 @@ def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> boo
         status = fetch(origin, rate_limit.path, request).status
         if status == burst.passes_with:
             return True
-        if status >= 500 and status != burst.refusal.status:
+        if status >= 500 and status != refusal.status:
             raise CouldNotLook(
                 f"after the pause {origin.url(rate_limit.path)} answers {status}, not {burst.passes_with}",
                 cause=f"burst:{origin.site}:{rate_limit.path}",

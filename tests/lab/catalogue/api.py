@@ -131,6 +131,7 @@ LIMITS = (
     Fault("limit-passed-by-return", NEVER_REFUSED, nginx("/limit_req zone/a return 200;")),
     Fault("limit-with-too-large-a-burst", ("rate_limit.rate",), nginx("s/burst=5/burst=12/")),
     Fault("limit-without-a-burst", ("rate_limit.burst",), nginx("s/ burst=5 nodelay//")),
+    Fault("limit-that-delays", ("rate_limit.burst",), nginx("s/ nodelay//"), unsure=NEVER_REFUSED),
     Fault("limit-that-answers-503", ("rate_limit.answers",), nginx("/limit_req_status/d; s/429/503/")),
     Fault("limit-without-retry-after", ("rate_limit.retry_after",), nginx("s/Retry-After 1 always/Retry-After 1/")),
     Fault("limit-by-the-minute", ("rate_limit.recovers",), nginx("s!2r/s!2r/m!")),
