@@ -176,8 +176,8 @@ DAMAGED = {
         gzip.compress(DUMP.partition("ALTER TABLE")[0].encode()),
         "cut short",
     ),
-    "an error page, gzipped": ("shop.sql.gz", gzip.compress(ERROR_PAGE), "does not begin as a dump"),
-    "an error page": ("shop.sql", ERROR_PAGE, "does not begin as a dump"),
+    "an error page, gzipped": ("shop.sql.gz", gzip.compress(ERROR_PAGE), "said: <html>.*502 Bad Gateway"),
+    "an error page": ("shop.sql", ERROR_PAGE, "said: <html>.*502 Bad Gateway"),
     "a cluster cut after its first database": (
         "cluster.sql",
         CLUSTER.rpartition("--\n-- PostgreSQL database cluster")[0].encode(),

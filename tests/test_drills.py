@@ -23,14 +23,14 @@ from pathlib import Path
 
 import pytest
 
-from readygate.drills import postgres
+from readygate.drills import mariadb, postgres
 from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.restore import restore
 from readygate.drills.scratch import Limits, Scratch, scratch
 from readygate.drills.warden import PREFIX, sweep
 from readygate.errors import CouldNotLook
-from tests.database_servers import folder_of
+from tests.database_servers import do, folder_of, new_mariadb
 from tests.test_area_backup_mongodump import BY_MONGODUMP
 
 LIMITS = Limits(within=120, disk=2 * 1024**3, memory=2 * 1024**3)
@@ -468,6 +468,68 @@ def test_a_dump_of_mariadb_comes_back_to_life(tmp_path: Path) -> None:
 def test_a_damaged_dump_of_mariadb_does_not_restore(tmp_path: Path, old: str, new: str, reason: str) -> None:
     (tmp_path / "shop.sql").write_text(MARIADB.replace(old, new))
     with pytest.raises(NotRestorable, match=reason):
+        drilled(tmp_path / "shop.sql")
+
+
+# As mysqldump 8.0 writes it of a server with GTIDs, but for the length.
+MYSQL = """\
+-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)
+--
+-- Host: localhost    Database: shop
+-- ------------------------------------------------------
+-- Server version\t8.0.36-2ubuntu3
+
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0 */;
+SET @@SESSION.SQL_LOG_BIN= 0;
+SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ '0e2a2637-ebbe-11f1-862b-02fc00000001:1-40';
+CREATE TABLE `orders` (`id` int NOT NULL AUTO_INCREMENT, `cents` int NOT NULL,
+  `twice` int GENERATED ALWAYS AS ((`cents` * 2)) STORED,
+  PRIMARY KEY (`id`), CONSTRAINT `above` CHECK ((`cents` > 0))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci;
+INSERT INTO `orders` (`id`, `cents`) VALUES (1,150),(2,200);
+/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;
+
+-- Dump completed on 2026-11-29  6:30:57
+"""
+needs_mysql = pytest.mark.skipif("MySQL" not in mariadb.installed(), reason="there is no MySQL on this machine")
+
+
+@needs_mysql
+def test_a_dump_of_mysql_comes_back_to_life(tmp_path: Path) -> None:
+    (tmp_path / "shop.sql").write_text(MYSQL)
+    restored = drilled(tmp_path / "shop.sql", Questions(("orders", "select sum(twice) from orders"), ()))
+    assert restored.server.startswith("MySQL ")
+    assert restored.values == {"orders": 2, "select sum(twice) from orders": 700}
+
+
+@needs_mysql
+def test_a_damaged_dump_of_mysql_does_not_restore(tmp_path: Path) -> None:
+    (tmp_path / "shop.sql").write_text(MYSQL.replace("(2,200)", "(2,-200)"))
+    with pytest.raises(NotRestorable, match="Check constraint 'above' is violated"):
+        drilled(tmp_path / "shop.sql")
+
+
+@needs_mariadb
+def test_a_dump_of_mysql_is_not_called_damaged_where_there_is_only_mariadb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = {"MariaDB": mariadb.installed()["MariaDB"]}
+    monkeypatch.setattr(mariadb, "installed", lambda: only)
+    (tmp_path / "shop.sql").write_text(MYSQL)
+    with pytest.raises(CouldNotLook, match=r"of MySQL, and this machine only has MariaDB: .*GTID_PURGED"):
+        drilled(tmp_path / "shop.sql")
+
+
+@needs_mariadb
+def test_a_real_dump_of_mariadb_without_comments_comes_back_to_life(tmp_path: Path) -> None:
+    with new_mariadb() as server:
+        server.do("create table shop.orders (id int primary key)", "insert into shop.orders values (1), (2)")
+        dump = do("mariadb-dump", f"--socket={server.socket}", "--user=root", "--skip-comments", "shop")
+    (tmp_path / "shop.sql").write_text(dump)
+    assert drilled(tmp_path / "shop.sql", Questions(("orders",), ())).values == {"orders": 2}
+    (tmp_path / "shop.sql").write_text(dump.rpartition("/*!40111 SET SQL_NOTES")[0])
+    with pytest.raises(NotRestorable, match="cut short"):
         drilled(tmp_path / "shop.sql")
 
 

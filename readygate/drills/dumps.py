@@ -12,8 +12,12 @@ _DUMPS = (
     ("postgresql", r"-- PostgreSQL database cluster dump", "-- PostgreSQL database cluster dump complete"),
     ("postgresql", r"-- PostgreSQL database dump", "-- PostgreSQL database dump complete"),
     ("mariadb", r"-- (?:MySQL|MariaDB) dump", "-- Dump completed"),
+    ("mariadb", r"-- Dump created by MySQL pump utility", "-- Dump end time:"),
+    ("mariadb", r"/\*!401\d\d SET @OLD_", "/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */"),  # --skip-comments
     ("sqlite", r"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;", "COMMIT;"),
 )
+# Where a program's errors were sent into the dump, too.
+_COMPLAINT = re.compile(r"(?:pg_dump|pg_dumpall|mysqldump|mariadb-dump)[^ ]*: ")
 _END = 4096
 
 # What a file is by its first bytes, whatever it is called.
@@ -60,6 +64,8 @@ def fault_of_dump(ends: Ends) -> str | None:
         return "it does not begin as a dump of PostgreSQL, MySQL, MariaDB or SQLite does"
     _, trailer = found
     lines = [line.rstrip() for line in ends.last.decode(errors="replace").splitlines() if line.strip()]
+    if lines and _COMPLAINT.match(lines[-1]):
+        return f"it was cut short: it ends with '{lines[-1][:300]}'"
     # pg_dump may add `\unrestrict`, and MySQL the date; data after the trailer means that it was data too.
     while lines and lines[-1].startswith(("--", "\\")) and not lines[-1].startswith(trailer):
         lines.pop()

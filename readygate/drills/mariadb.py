@@ -1,4 +1,4 @@
-"""A scratch MariaDB: started from nothing, reached by a unix socket only, restored into, and asked."""
+"""A scratch MariaDB or MySQL: started from nothing, reached by a unix socket only, restored into, and asked."""
 # ruff: noqa: S608 - what is asked comes from the inventory, and goes to a scratch server
 
 from __future__ import annotations
@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from readygate.drills.dumps import ends_of, fault_of_dump
+from readygate.drills.dumps import Ends, ends_of, fault_of_dump
 from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
 from readygate.drills.scratch import Ended, Scratch
 from readygate.errors import CouldNotLook
@@ -18,9 +19,52 @@ from readygate.errors import CouldNotLook
 _DATABASE = "readygate_drill"
 _STARTS_WITHIN_S = 60.0
 _OWN = "('information_schema', 'mysql', 'performance_schema', 'sys')"
-# Unknown table, column, database; and what only a server of another make or version knows.
+# Unknown table, column, database; and what only a server of another version knows.
 _NOTHING_SUCH = ("ERROR 1146", "ERROR 1054", "ERROR 1049")
-_NOT_HERE = ("ERROR 1273", "ERROR 1286", "ERROR 1115", "ERROR 1524")
+_NOT_HERE = ("ERROR 1273", "ERROR 1286", "ERROR 1115", "ERROR 1193", "ERROR 1524")
+# Whose data it is, which is not always the make of the program that dumped them.
+_WRITTEN_BY = (r"^-- Server version:?\s+(.*)", r"^-- (?:MySQL|MariaDB) dump .* Distrib (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """A server that this machine can start, and how: what makes its data, and what serves them."""
+
+    name: str
+    making: tuple[str, ...]
+    serving: tuple[str, ...]
+    client: str
+
+
+def installed() -> dict[str, Make]:
+    """The makes that this machine can start, by their names."""
+    found = {}
+    daemon, install, client = _program("mariadbd"), _program("mariadb-install-db"), _program("mariadb")
+    if daemon and install and client:
+        making = (install, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db")
+        found["MariaDB"] = Make("MariaDB", making, (daemon, "--no-defaults"), client)
+    daemon, client = _program("mysqld"), client or _program("mysql")
+    if daemon and client and "MariaDB" not in _version(daemon):
+        alone = (daemon, "--no-defaults", "--secure-file-priv=NULL")
+        # Dumps of a server with GTIDs set which of them are to be skipped.
+        serving = (*alone, "--mysqlx=OFF", "--skip-log-bin", "--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+        found["MySQL"] = Make("MySQL", (*alone, "--initialize-insecure"), serving, client)
+    return found
+
+
+def make_of(ends: Ends) -> str | None:
+    """Which server's data a dump holds; None where it is written without comments."""
+    beginning = ends.first.decode(errors="replace")
+    told = next((found[1] for each in _WRITTEN_BY if (found := re.search(each, beginning, re.MULTILINE))), None)
+    return told and ("MariaDB" if "MariaDB" in told else "MySQL")
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=_PATH)
+
+
+def _version(daemon: str) -> str:
+    return subprocess.run([daemon, "--version"], capture_output=True, text=True, check=False).stdout
 
 
 def restore_mariadb(scratch: Scratch, dump: Path, questions: Questions) -> Restored:
@@ -28,21 +72,23 @@ def restore_mariadb(scratch: Scratch, dump: Path, questions: Questions) -> Resto
 
     NotRestorable: the dump is at fault. CouldNotLook: this machine is.
     """
-    if fault := fault_of_dump(ends_of(dump)):
+    ends = ends_of(dump)
+    if fault := fault_of_dump(ends):
         raise NotRestorable(fault)
-    programs = [shutil.which(name, path=_PATH) for name in ("mariadb-install-db", "mariadbd", "mariadb")]
-    install, daemon, client = programs
-    if not (install and daemon and client):
+    makes, wanted = installed(), make_of(ends)
+    if not makes:
         raise CouldNotLook(
-            "this machine has no MariaDB", mend="install mariadb-server on the machine that runs the drill"
+            f"this machine has no {wanted or 'MariaDB or MySQL'}",
+            mend=f"install {(wanted or 'MariaDB').lower()}-server on the machine that runs the drill",
         )
-    server = _Server(scratch, client)
-    with scratch.step("start MariaDB"):
-        server.start(install, daemon)
+    make = makes.get(wanted or "") or next(iter(makes.values()))
+    server = _Server(scratch, make)
+    with scratch.step(f"start {make.name}"):
+        server.start()
     with scratch.step("restore"):
         ended = scratch.run([*server.words, "--database", _DATABASE], reads=dump)
         if ended.exit:
-            raise _not_restorable(ended.said)
+            raise _not_restorable(ended.said, make.name, wanted)
     with scratch.step(ASKING):
         return server.asked(questions)
 
@@ -53,7 +99,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 @dataclass(frozen=True, slots=True)
 class _Server:
     scratch: Scratch
-    client: str
+    make: Make
 
     @property
     def socket(self) -> Path:
@@ -62,7 +108,7 @@ class _Server:
     @property
     def words(self) -> list[str | Path]:
         return [
-            self.client,
+            self.make.client,
             "--no-defaults",
             f"--socket={self.socket}",
             "--user=root",
@@ -70,18 +116,19 @@ class _Server:
             "--skip-column-names",
         ]
 
-    def start(self, install: str, daemon: str) -> None:
+    def start(self) -> None:
         data = f"--datadir={self.scratch.folder / 'data'}"
-        small = ["--no-defaults", data, "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M"]
-        made = self.scratch.run([install, *small[:2], "--auth-root-authentication-method=normal", "--skip-test-db"])
+        made = self.scratch.run([*self.make.making, data])
         if made.exit:
-            raise CouldNotLook(f"no scratch MariaDB could be made: {made.said[-300:]}")
+            raise CouldNotLook(f"no scratch {self.make.name} could be made: {made.said[-300:]}")
+        quick = ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M"]
         apart = ["--skip-networking", f"--socket={self.socket}", f"--pid-file={self.scratch.folder / 'mariadb.pid'}"]
-        log = self.scratch.serve([daemon, *small, *apart], ends_by=signal.SIGKILL)
+        log = self.scratch.serve([*self.make.serving, data, *quick, *apart], ends_by=signal.SIGKILL)
         end = time.monotonic() + min(_STARTS_WITHIN_S, self.scratch.left_s)
         while self.ask(f"create database if not exists {_DATABASE}").exit:
             if time.monotonic() > end:
-                raise CouldNotLook(f"the scratch MariaDB did not start: {log.read_text(errors='replace')[-300:]}")
+                said = log.read_text(errors="replace")[-300:]
+                raise CouldNotLook(f"the scratch {self.make.name} did not start: {said}")
             time.sleep(0.05)
 
     def ask(self, query: str, database: str = "") -> Ended:
@@ -98,7 +145,7 @@ class _Server:
         indexed = "select count(distinct table_name, index_name) from information_schema.statistics"
         indexes = self._lines(f"{indexed} where table_schema = '{database}'")
         return Restored(
-            server=f"MariaDB {self._lines('select version()')[0]}",
+            server=f"{self.make.name} {self._lines('select version()')[0]}",
             values={each: self._value(database, each) for each in questions.values},
             ages={each: self._age(database, each) for each in questions.moments},
             rows={table: int(str(self._value(database, table))) for table in tables},
@@ -133,7 +180,7 @@ class _Server:
         if ended.exit:
             if any(each in ended.said for each in _NOTHING_SUCH):
                 return None
-            raise CouldNotLook(f"MariaDB can't answer '{question}': {ended.said}", mend="correct the query")
+            raise CouldNotLook(f"{self.make.name} can't answer '{question}': {ended.said}", mend="correct the query")
         lines = ended.text.splitlines()
         if not lines or lines == ["NULL"]:
             return None
@@ -150,11 +197,12 @@ def _number(text: str) -> object:
     return float(text) if re.fullmatch(r"-?\d+\.\d+", text) else text
 
 
-def _not_restorable(said: str) -> Exception:
+def _not_restorable(said: str, make: str, wanted: str | None) -> Exception:
+    """Whose fault it is that the restore ended: this machine's, or the backup's."""
     first = next((line for line in said.splitlines() if line.startswith("ERROR")), said[:300])
+    mend = "install the server that wrote it on the machine that runs the drill"
+    if wanted and wanted != make:
+        return CouldNotLook(f"the dump is of {wanted}, and this machine only has {make}: {first}", mend=mend)
     if any(each in first for each in _NOT_HERE):
-        return CouldNotLook(
-            f"the dump could not be restored here: {first}",
-            mend="install the server that wrote it on the machine that runs the drill",
-        )
+        return CouldNotLook(f"the dump could not be restored here: {first}", mend=mend)
     return NotRestorable(f"the restore stopped at: {first}")

@@ -53,8 +53,9 @@ _ARMORED = re.compile(rb"-----BEGIN PGP MESSAGE-----\r?\n(?:[^\r\n]+\r?\n)*?\r?\
 _OPENPGP_TAGS = (1, 3)
 # What lies in a backup whose errors were kept instead of its data, and an answer of a service in JSON.
 _REFUSAL = re.compile(
-    rb"\s*(?:<!doctype html|<html|<\?xml[^>]*>\s*<Error|(?:[\w./-]+: )+(?:error|fatal|could not|cannot|can't|unable)"
-    rb"|(?:error|fatal|usage)\b)[^\r\n]*",
+    rb"\s*(?:<!doctype html|<html|<\?xml[^>]*>\s*<Error|(?:error|fatal|usage)\b|(?:[\w./ -]+: )+"
+    rb"(?:error|got error|fatal|could not|cannot|can't|unable|(?:command )?not found|permission denied|no such file))"
+    rb"[^\r\n]*",
     re.IGNORECASE,
 )
 _OF_A_REFUSAL = {"error", "errors", "message", "detail", "details", "status", "code", "title", "type", "reason"}

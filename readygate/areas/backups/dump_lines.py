@@ -17,7 +17,9 @@ rows == "" && /^COPY .* FROM stdin;\r?$/ { rows = $0; n = 0; next }
 rows != "" { if ($0 ~ /^\\\.\r?$/) { print "rows\t" n "\t" rows; rows = "" } else n++; next }
 /^INSERT INTO / { inserts = 1; if (!($3 in seen)) { seen[$3]; print "insert\t" $3 }; next }
 inserts { next }
-/^(pg_dump|pg_dumpall|mysqldump|mariadb-dump|docker|kubectl|ssh)[^ ]*: / { print "said\t" substr($0, 1, 300) }
+/^(pg_dump|pg_dumpall|mysqldump|mariadb-dump|docker|kubectl|ssh)[^ ]*: |^Warning: A (partial )?dump from / {
+    print "said\t" substr($0, 1, 300)
+}
 END { if (rows != "") print "open\t" rows }
 """
 

@@ -88,7 +88,8 @@ class Look:
                 return self._fault_of_nothing()
             match _content_of(kind, ends):
                 case "sql":
-                    return fault_of_dump(ends) or self._lines(f"{self._stream} |").fault
+                    words = None if form_of(ends) else fault_of_words(ends)
+                    return words or fault_of_dump(ends) or self._lines(f"{self._stream} |").fault
                 case "tar":
                     return fault_of_tar_end(ends) or self._fault_of_listing()
                 case "dump":

@@ -42,7 +42,7 @@ class Talk:
                     ssl=each,
                     ssl_disabled=each is None,
                     connect_timeout=max(1, round(within)),
-                    read_timeout=within,
+                    read_timeout=within + 1,  # the server itself cuts a query off at `within`, and says so
                     write_timeout=within,
                 )
                 break
