@@ -203,9 +203,12 @@ def _is_within(narrow: str, wide: str) -> bool:
 
 
 def _failures(blocking: Sequence[Result]) -> Iterable[Reason]:
-    """The gravest first; those that fail for one cause, as what they are about is missing, are one reason."""
+    """The gravest first; those that fail for one cause, as what they are about is missing, are one reason.
+
+    What is broken stands before what is too much or too little: an empty dump is why the newest backup is old.
+    """
     by_cause: dict[str, list[Result]] = {}
-    for result in sorted(blocking, key=lambda each: (_RANK[each.severity], each.id)):
+    for result in sorted(blocking, key=lambda each: (_RANK[each.severity], bool(each.margin), each.id)):
         by_cause.setdefault(result.cause or result.id, []).append(result)
     return (_reason(group) for group in by_cause.values())
 

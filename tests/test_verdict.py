@@ -213,6 +213,13 @@ def judged_with(*results: Result, **more: object) -> Verdict:
     return decide(run(*results), PROFILE, now=NOW, **more)
 
 
+def test_what_is_broken_stands_before_what_is_too_much_or_too_little() -> None:
+    old = result(Outcome.FAILED, Severity.BLOCKER, check="backup.rpo")
+    broken = result(Outcome.FAILED, Severity.BLOCKER, check="backup.sound")
+    verdict = judged_with(replace(old, margin="1m over"), broken, replace(FAILED, margin="2d short"))
+    assert [each.results[0].check for each in verdict.reasons] == ["backup.sound", "backup.rpo", FAILED.check]
+
+
 def test_an_expired_waiver_is_named_in_the_failure_that_it_excused() -> None:
     (reason,) = judged_with(FAILED, waivers=[waiver(YESTERDAY)]).reasons
     assert reason.title == "tls.trusted @ api: said why; the waiver by ana ran out on 2026-03-01"
