@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from math import exp, log
+from typing import Any
 
 
 class Target:
@@ -22,7 +24,12 @@ class Target:
     """
 
     def __init__(
-        self, stall_every: float = 1.0, stall: float = 0.3, workers: int = 28, service: float = 0.025
+        self,
+        stall_every: float = 1.0,
+        stall: float = 0.3,
+        workers: int = 28,
+        service: float = 0.025,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.took: dict[str, list[float]] = {}
         self.asked: Counter[str] = Counter()
@@ -31,6 +38,7 @@ class Target:
         self.hoards = 0  # bytes that a request to /hoarding is remembered with
         self._stall_every, self._stall = stall_every, stall
         self._service, self._free_at = service, [0.0] * workers
+        self._tls = tls
         self._random = random.Random(7)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
@@ -38,14 +46,14 @@ class Target:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def serve(self) -> None:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._over.wait()
@@ -142,7 +150,7 @@ class Target:
 
 
 @contextmanager
-def serving(**behaviour: float) -> Iterator[Target]:
+def serving(**behaviour: Any) -> Iterator[Target]:
     """A target for as long as the block lasts."""
     target = Target(**behaviour)
     thread = threading.Thread(target=target.serve, daemon=True)

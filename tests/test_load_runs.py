@@ -6,11 +6,12 @@ import os
 import signal
 import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from readygate.load.running import run as send
 from readygate.spec import leaves
 from tests.holding import LOCAL, held
 from tests.load_target import Target, serving
+from tests.web import authority, write_chain
 
 pytestmark = pytest.mark.alone
 
@@ -47,6 +49,23 @@ SHORT = [{"hold": "1s", "measure": True}]
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
     with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificate of a private CA, and what a server of its shows."""
+    folder, root = tmp_path_factory.mktemp("ca"), authority()
+    (folder / "ca.pem").write_bytes(root.pem)
+    write_chain(folder, root.issue("127.0.0.1"), root)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_target(ca: Path) -> Iterator[Target]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca / "chain.pem", ca / "key.pem")
+    with serving(tls=context) as server:
         yield server
 
 
@@ -87,6 +106,12 @@ def test_a_sound_target_meets_every_threshold(target: Target) -> None:
     outcomes = held("load", declared)
     assert len(outcomes) == 13
     assert all(outcomes.values())
+
+
+def test_a_sound_target_meets_every_threshold_under_tls(tls_target: Target, ca: Path) -> None:
+    declared = plan(tls_target.url, "/sound", ca=str(ca / "ca.pem"))
+    assert all(held("load", declared).values())
+    assert all(each.is_stamped for each in run(declared).outcome.health)
 
 
 def test_percentiles_are_those_that_the_target_itself_measured(target: Target) -> None:
@@ -241,34 +266,42 @@ def while_starved(declared: dict[str, Any]) -> tuple[LoadRun, dict[str, str]]:
     return starved, {name: said(starved, name, getattr(thresholds, name)) for name in thresholds.latencies}
 
 
-@pytest.mark.parametrize("client", ["mix", "locustfile"])
-def test_a_slow_target_fails_however_starved_the_generator_is(client: str, target: Target, tmp_path: Path) -> None:
+@pytest.fixture(params=["mix", "tls", "locustfile"])
+def asking(
+    request: pytest.FixtureRequest, target: Target, tls_target: Target, ca: Path, tmp_path: Path
+) -> Callable[[str], dict[str, Any]]:
+    """A plan that asks one path: by its own journeys, by these under TLS, or by a Locust file."""
+
+    def planned(path: str) -> dict[str, Any]:
+        stages = [{"hold": "1s"}, {"hold": "4s", "measure": True}]
+        if request.param == "tls":
+            return plan(tls_target.url, path, stages=stages, ca=str(ca / "ca.pem"))
+        declared = plan(target.url, path, stages=stages)
+        if request.param == "locustfile":
+            file = tmp_path / "asking.py"
+            file.write_text(ASKING.format(path=path))
+            declared["users"] = {"max": 150, "locustfile": str(file)}
+        return declared
+
+    return planned
+
+
+def test_a_slow_target_fails_however_starved_the_generator_is(asking: Callable[[str], dict[str, Any]]) -> None:
     """Each answer takes 600 ms; no lag of 100 ms explains that."""
-    declared = asking(client, "/slow", target, tmp_path)
+    declared = asking("/slow")
     declared["thresholds"] = {"p50": "150ms", "p95": "150ms", "errors": "0%"}
     starved, outcomes = while_starved(declared)
     assert starved.saturation
     assert outcomes == {"p50": "NO-GO", "p95": "NO-GO"}
 
 
-@pytest.mark.parametrize("client", ["mix", "locustfile"])
-def test_a_fast_target_never_fails_for_a_starved_generator(client: str, target: Target, tmp_path: Path) -> None:
+def test_a_fast_target_never_fails_for_a_starved_generator(asking: Callable[[str], dict[str, Any]]) -> None:
     """With a Locust file the numbers are wrong by up to 100 ms, and then nothing is said."""
-    declared = asking(client, "/sound", target, tmp_path)
+    declared = asking("/sound")
     declared["thresholds"] = {"p50": "30ms", "p95": "40ms", "p99": "50ms", "errors": "0%"}
     starved, outcomes = while_starved(declared)
     assert starved.saturation
     assert "NO-GO" not in outcomes.values()
-
-
-def asking(client: str, path: str, target: Target, folder: Path) -> dict[str, Any]:
-    """A plan that asks one path, by its own journeys or by a Locust file."""
-    declared = plan(target.url, path, stages=[{"hold": "1s"}, {"hold": "4s", "measure": True}])
-    if client == "locustfile":
-        file = folder / "asking.py"
-        file.write_text(ASKING.format(path=path))
-        declared["users"] = {"max": 150, "locustfile": str(file)}
-    return declared
 
 
 ASKING = """\
@@ -419,7 +452,7 @@ LAGGING = """\
 import sys, time
 import gevent
 from readygate.load.connection import Connection, resolve
-connection = Connection(sys.argv[1], resolve(sys.argv[1]), 5.0)
+connection = Connection(sys.argv[1], resolve(sys.argv[1]), 5.0, sys.argv[2])
 request = connection.encode("GET", "/sound", (), "")
 connection.ask("GET", request)
 asking = gevent.spawn(connection.ask, "GET", request)
@@ -430,10 +463,13 @@ print(connection.lag)
 """
 
 
-def test_an_answer_is_timed_by_when_it_was_here_and_not_by_when_it_was_read(target: Target) -> None:
-    called = [sys.executable, "-c", LAGGING, target.url]
-    lag = float(subprocess.run(called, capture_output=True, text=True, check=True).stdout)
-    assert lag > 0.2
+def test_an_answer_is_timed_by_when_it_was_here_and_not_by_when_it_was_read(
+    target: Target, tls_target: Target, ca: Path
+) -> None:
+    for url in (target.url, tls_target.url):
+        called = [sys.executable, "-c", LAGGING, url, str(ca / "ca.pem")]
+        lag = float(subprocess.run(called, capture_output=True, text=True, check=True).stdout)
+        assert lag > 0.2
 
 
 UNASKED = """\

@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
-from gevent import getcurrent, socket, ssl
+from gevent import getcurrent, socket
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
 from readygate.load import stamps
+from readygate.load.channel import Channel, trusting
 
 _CHUNK = 65536
 _READ = 1  # libev's EV_READ
@@ -78,15 +79,17 @@ class Connection:
         self._host = parts.hostname or ""
         self._addresses = addresses
         self._prefix = parts.path.rstrip("/")
-        self._tls = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
+        self._tls = trusting(ca) if parts.scheme == "https" else None
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nUser-Agent: readygate\r\nAccept: */*\r\n"
         self._socket: Any = None
+        self._channel: Channel | None = None
         self.is_stamped = False
-        self.lag = 0.0  # seconds that the end of the last answer was here before it was read; 0 under TLS
+        self.lag = 0.0  # seconds that the last answer lost to us, as we read it late and what came before it
+        self._read_late = 0.0
         # Made once, as timers and watchers cost more than a request does on its way to the kernel.
         self._hub: Any = gevent.get_hub()
         self._timer = self._hub.loop.timer(timeout, timeout)
-        self._watcher: Any = None  # of what arrives, for as long as the connection lasts; not under TLS
+        self._watcher: Any = None  # of what arrives, for as long as the connection lasts
         self._waiting: Any = None  # the greenlet that waits for it
 
     def encode(self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: str) -> bytes:
@@ -103,15 +106,17 @@ class Connection:
         self._timer.again(getcurrent().throw, gevent.Timeout)
         try:
             self._ready()
-            self._send(request)
+            channel = self._channel
+            self._send(request if channel is None else channel.sealed(request))
             while not answer.is_whole:
-                data = self._receive()
+                data = self._receive() if channel is None else self._opened(channel)
                 if not data:
                     _end(answer)
                     break
                 answer.feed(data)
             else:
-                kept = answer.should_keep_alive()
+                kept = answer.should_keep_alive() and not (channel and channel.has_more())
+            self.lag += self._read_late
             return answer
         finally:
             self._timer.stop()
@@ -119,9 +124,6 @@ class Connection:
                 self.close()
 
     def _send(self, request: bytes) -> None:
-        if self._tls:
-            self._socket.sendall(request)
-            return
         # Straight to the kernel, which nearly always takes it all: such calls are half of a request's cost.
         try:
             sent = self._socket._sock.send(request)
@@ -131,8 +133,6 @@ class Connection:
             self._socket.sendall(request[sent:])
 
     def _receive(self) -> bytes:
-        if self._tls:
-            return bytes(self._socket.recv(_CHUNK))
         while True:
             if not self._watcher.active:
                 self._watcher.start(self._on_arrival)
@@ -143,8 +143,23 @@ class Connection:
                 self._waiting = None
             with suppress(BlockingIOError):
                 data, said, _, _ = self._socket._sock.recvmsg(_CHUNK, stamps.SPACE)
-                self.lag = stamps.since(said)
+                self._read_late = stamps.since(said)
                 return bytes(data)
+
+    def _opened(self, channel: Channel) -> bytes:
+        """What the target says next under TLS; nothing where it ends."""
+        while True:
+            data = channel.opened()
+            if data is not None:
+                return data
+            channel.take(self._receive())
+
+    def _agreed(self, channel: Channel) -> Channel:
+        while not channel.is_agreed():
+            self._send(channel.to_send())
+            channel.take(self._receive())
+            self.lag += self._read_late
+        return channel
 
     def _on_arrival(self) -> None:
         """Called by the event loop, whether somebody waits or not."""
@@ -159,15 +174,14 @@ class Connection:
         if self._socket is None:
             plain = self._connected()
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls:
-                self._socket = self._tls.wrap_socket(plain, server_hostname=self._host)
-                return
             with suppress(OSError):  # a kernel that knows no such stamps
                 stamps.stamp(plain)
                 self.is_stamped = True
             self._socket = plain
             self._watcher = self._hub.loop.io(plain.fileno(), _READ)
             self._watcher.start(self._on_arrival)
+            if self._tls:
+                self._channel = self._agreed(Channel(self._tls, self._host))
 
     def _connected(self) -> socket.socket:
         """As browsers do, on to the next address where one refuses."""
@@ -184,7 +198,7 @@ class Connection:
 
     def _was_closed_meanwhile(self) -> bool:
         """Or something came that nobody asked for, which is no answer to what is asked next."""
-        if self._watcher is not None and not self._watcher.active:
+        if not self._watcher.active:
             return True
         state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
         return bool(state != _ESTABLISHED)
@@ -195,7 +209,7 @@ class Connection:
             self._watcher = None
         if self._socket is not None:
             self._socket.close()
-            self._socket = None
+            self._socket = self._channel = None
 
 
 def _end(answer: Answer) -> None:

@@ -100,7 +100,7 @@ class LoadRun:
         }
 
     def _highest_rate(self) -> float | None:
-        """What the rate would have been if all went right that may have gone wrong for us; None where nobody knows."""
+        """What the rate would have been if all went right that may be ours; None where nobody knows."""
         if not self.plan.is_open:
             return None  # who waits for us doesn't ask
         whole = self.outcome.whole
