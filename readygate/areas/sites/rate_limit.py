@@ -256,11 +256,14 @@ def _first(origin: Origin, limit: RateLimit, request: Request) -> Response:
     first = fetch(origin, limit.path, request)
     is_refused = first.status == 429 or (limit.answers is not None and bool(limit.answers.judge(first.status)))
     if is_refused or first.status >= 500:
-        reason = "the limit of an earlier run may not be over" if is_refused else "before there is any limit to see"
+        reason, mend = "before there is any limit to see", "mend the path itself"
+        if is_refused:
+            reason = "the limit of an earlier run may not be over, or others use it up"
+            mend = "see that the limit tells clients apart"
         raise CouldNotLook(
             f"the very first {limit.method} {origin.url(limit.path)} is answered {first.status}: {reason}",
             cause=f"burst:{origin.site}:{limit.path}",
-            mend=f"try again after {show_duration(limit.window_s)}, or mend the path itself",
+            mend=f"try again after {show_duration(limit.window_s)}, or {mend}",
         )
     return first
 
