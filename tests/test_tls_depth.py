@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import ocsp
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ from readygate.areas.tls.tls import observe_protocols
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.tls_flaws import serving
+from tests.vouching import ocsp_response
 from tests.web import DAY, Signed, authority, failing, free_port, nginx, site, tls_context, web_server, write_chain
 
 HOST = "shop.example"
@@ -155,35 +156,12 @@ def test_the_certificate_for_clients_who_know_only_rsa_is_looked_at_too(
     assert failed(port, ca=f"{tmp_path}/ca.pem", profile="intermediate", **promises) == fails
 
 
-def ocsp_response(
-    shown: Signed = ECDSA,
-    status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
-    begins: timedelta = -DAY,
-    ends: timedelta | None = DAY,
-) -> bytes:
-    """What the authority says of a certificate, in DER."""
-    now = datetime.now(UTC)
-    revoked = now - DAY if status is ocsp.OCSPCertStatus.REVOKED else None
-    builder = ocsp.OCSPResponseBuilder().add_response(
-        shown.certificate,
-        ROOT.certificate,
-        hashes.SHA1(),
-        status,
-        now + begins,
-        None if ends is None else now + ends,
-        revoked,
-        None,
-    )
-    signed = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, ROOT.certificate).sign(ROOT.key, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.DER)
-
-
 TRY_LATER = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
 
 
 def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
     chain, key = write_chain(tmp_path, ECDSA)
-    (tmp_path / "ocsp.der").write_bytes(ocsp_response())
+    (tmp_path / "ocsp.der").write_bytes(ocsp_response(ECDSA))
     for staple, expected in (["-status_file", f"{tmp_path}/ocsp.der"], set()), ([], {"tls.stapled"}):
         with openssl(chain, key, *staple) as port:
             assert failed(port, stapled=True) == expected
@@ -194,10 +172,10 @@ def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("response", "told"),
     [
-        (ocsp_response(ends=timedelta(hours=-1)), "ran out on"),
-        (ocsp_response(begins=DAY, ends=2 * DAY), "begins only on"),
-        (ocsp_response(status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
-        (ocsp_response(status=ocsp.OCSPCertStatus.UNKNOWN), "is unknown"),
+        (ocsp_response(ECDSA, ends=timedelta(hours=-1)), "ran out on"),
+        (ocsp_response(ECDSA, begins=DAY, ends=2 * DAY), "begins only on"),
+        (ocsp_response(ECDSA, status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
+        (ocsp_response(ECDSA, status=ocsp.OCSPCertStatus.UNKNOWN), "is unknown"),
         (ocsp_response(RSA), "about another certificate"),
         (TRY_LATER.public_bytes(serialization.Encoding.DER), "says try_later"),
     ],

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.web import DAY, Signed, authority, free_port, named, self_signed, write_chain
+from tests.web import DAY, Key, Signed, authority, free_port, named, self_signed, write_chain
 
 HOST = "shop.example"
 SOUND = "sound"
@@ -59,7 +59,7 @@ def _endpoints(root: Signed) -> Iterator[Endpoint]:
     yield flawed("ends in 5 days", "renew_before", chain=(root.issue(HOST, begins=-85 * DAY, ends=5 * DAY),))
     weak = root.issue(HOST, key=rsa.generate_private_key(65537, 1024))
     yield flawed("RSA key of 1024 bits", "key_bits", "profile", "trusted", chain=(weak,))
-    yield flawed("signed with SHA-1", "signature", "trusted", chain=(_signed_with_sha1(root),))
+    yield flawed("signed with SHA-1", "signature", "trusted", chain=(signed_with_sha1(root, HOST),))
     yield flawed(
         "TLS 1.0 and 1.1",
         *("protocols", "profile"),
@@ -75,19 +75,20 @@ def _endpoints(root: Signed) -> Iterator[Endpoint]:
     yield flawed("DH of 1024 bits", "profile", chain=long_lived, ciphers=short_dh, more="ssl_dhparam dh.pem;")
 
 
-def _signed_with_sha1(root: Signed) -> Signed:
+def signed_with_sha1(signer: Signed, *hosts: str, key: Key | None = None) -> Signed:
     """By openssl, as Python's cryptography refuses to."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([x509.DNSName(HOST)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(named(HOST)).add_extension(names, critical=False)
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    subject = x509.CertificateSigningRequestBuilder().subject_name(named(hosts[0]))
+    request = subject.add_extension(names, critical=False)
     with tempfile.TemporaryDirectory() as folder:
-        ca, ca_key = write_chain(Path(folder), root)
+        ca, ca_key = write_chain(Path(folder), signer)
         csr = Path(folder, "request.pem")
         csr.write_bytes(request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         command = ["openssl", "x509", "-req", "-in", csr, "-copy_extensions", "copy"]
         command += ["-CA", ca, "-CAkey", ca_key, "-set_serial", "7", "-sha1", "-days", "90"]
         pem = subprocess.run(command, capture_output=True, check=True).stdout
-    return Signed(x509.load_pem_x509_certificate(pem), key, root)
+    return Signed(x509.load_pem_x509_certificate(pem), key, signer)
 
 
 def _parameters(prime: int) -> bytes:

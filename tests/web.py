@@ -48,6 +48,12 @@ class Signed:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     def issue(
         self,
         *names: str,
@@ -135,11 +141,7 @@ def write_chain(directory: Path, shown: Signed, *others: Signed) -> tuple[Path, 
     """The files that a server wants: its certificate with the others of the chain, and its key."""
     chain, key = directory / "chain.pem", directory / "key.pem"
     chain.write_bytes(b"".join(each.pem for each in (shown, *others)))
-    key.write_bytes(
-        shown.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    key.write_bytes(shown.key_pem)
     return chain, key
 
 
