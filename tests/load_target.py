@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 import ssl
@@ -120,6 +121,11 @@ class Target:
                 return b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             case "closing":
                 return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            case "packed":
+                packed = gzip.compress(b'{"status": "ok"}')
+                return (
+                    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+                )
             case "unmeasured":
                 return b"HTTP/1.1 200 OK\r\n\r\nwhatever comes until the end"
             case "babbling":

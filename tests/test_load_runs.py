@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import socketserver
 import ssl
 import subprocess
 import sys
@@ -446,60 +445,6 @@ def test_a_journey_that_breaks_is_an_error_and_no_fast_answer(target: Target, tm
     users = {"max": 30, "locustfile": str(tmp_path / "reader.py")}
     whole = run(plan(target.url, users=users, stages=SHORT, thresholds={"errors": 0})).outcome.whole
     assert set(whole.errors) == {"the journey itself failed: ZeroDivisionError"}
-
-
-LAGGING = """\
-import sys, time
-import gevent
-from readygate.load.connection import Connection, resolve
-connection = Connection(sys.argv[1], resolve(sys.argv[1]), 5.0, sys.argv[2])
-request = connection.encode("GET", "/sound", (), "")
-connection.ask("GET", request)
-asking = gevent.spawn(connection.ask, "GET", request)
-gevent.sleep(0)
-time.sleep(0.3)  # the loop stands still, and the answer is there
-asking.get()
-print(connection.lag)
-"""
-
-
-def test_an_answer_is_timed_by_when_it_was_here_and_not_by_when_it_was_read(
-    target: Target, tls_target: Target, ca: Path
-) -> None:
-    for url in (target.url, tls_target.url):
-        called = [sys.executable, "-c", LAGGING, url, str(ca / "ca.pem")]
-        lag = float(subprocess.run(called, capture_output=True, text=True, check=True).stdout)
-        assert lag > 0.2
-
-
-UNASKED = """\
-import sys
-import gevent
-from readygate.load.connection import Connection, resolve
-connection = Connection(sys.argv[1], resolve(sys.argv[1]), 5.0)
-for _ in range(3):
-    print(connection.ask("GET", connection.encode("GET", "/", (), "")).get_code())
-    gevent.sleep(0.3)
-"""
-
-
-class Chatterer(socketserver.BaseRequestHandler):
-    """Answers rightly, and a moment later says something that nobody asked for."""
-
-    def handle(self) -> None:
-        while self.request.recv(65536):
-            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            time.sleep(0.1)
-            self.request.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
-
-
-def test_what_nobody_asked_for_is_no_answer_to_what_is_asked_next() -> None:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Chatterer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        called = [sys.executable, "-c", UNASKED, f"http://127.0.0.1:{server.server_address[1]}"]
-        said = subprocess.run(called, capture_output=True, text=True, check=True).stdout
-        server.shutdown()
-    assert said.split() == ["200", "200", "200"]
 
 
 INTERRUPTED = """\

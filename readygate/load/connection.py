@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import gevent
 from gevent import getcurrent, socket
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
-from readygate.load import stamps
+from readygate.load import stamps, tcp
 from readygate.load.channel import Channel, trusting
 
 _CHUNK = 65536
+_IN_URLS = "!#$%&'()*+,/:;=?@[]"  # what may stand in them as it is (RFC 3986); % for what is encoded already
 _READ = 1  # libev's EV_READ
-_ESTABLISHED = b"\x01"  # the first byte of struct tcp_info (linux/tcp.h), with which both sides may still send
 
 Address = tuple[int, Any]
 
@@ -71,7 +71,8 @@ class Connection:
     """Speaks HTTP/1.1 to one origin.
 
     A client that asks again when a connection breaks hides exactly what a load test looks for. Only a connection
-    that was closed while it lay idle is replaced, before anything is sent on it.
+    that was closed while it lay idle is replaced: before anything is sent on it, or when the target's kernel took
+    nothing of what was, as it had been closed and nobody here knew.
     """
 
     def __init__(self, target: str, addresses: Sequence[Address], timeout: float, ca: str = "") -> None:
@@ -80,12 +81,13 @@ class Connection:
         self._addresses = addresses
         self._prefix = parts.path.rstrip("/")
         self._tls = trusting(ca) if parts.scheme == "https" else None
-        self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nUser-Agent: readygate\r\nAccept: */*\r\n"
+        self._headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "readygate", "Accept": "*/*"}
         self._socket: Any = None
         self._channel: Channel | None = None
         self.is_stamped = False
         self.lag = 0.0  # seconds that the last answer lost to us, as we read it late and what came before it
         self._read_late = 0.0
+        self._sent = 0  # bytes of what was sent last
         # Made once, as timers and watchers cost more than a request does on its way to the kernel.
         self._hub: Any = gevent.get_hub()
         self._timer = self._hub.loop.timer(timeout, timeout)
@@ -94,10 +96,14 @@ class Connection:
 
     def encode(self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: str) -> bytes:
         """The bytes of a request, so that one that never changes is built once."""
-        text = body.encode()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        length = f"Content-Length: {len(text)}\r\n" if text or method in ("POST", "PUT", "PATCH") else ""
-        return f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{lines}{length}\r\n".encode() + text
+        text, ours = body.encode(), self._headers
+        if text or method in ("POST", "PUT", "PATCH"):
+            ours = {**ours, "Content-Length": str(len(text))}
+        given = {name.lower() for name, _ in headers}
+        all_headers = (*((name, value) for name, value in ours.items() if name.lower() not in given), *headers)
+        lines = "".join(f"{name}: {' '.join(value.splitlines())}\r\n" for name, value in all_headers)
+        where = quote(self._prefix + path, safe=_IN_URLS)
+        return f"{method} {where} HTTP/1.1\r\n{lines}\r\n".encode() + text
 
     def ask(self, method: str, request: bytes) -> Answer:
         """The whole answer. Raises OSError, gevent.Timeout, HTTPParseError or Dropped."""
@@ -105,17 +111,15 @@ class Connection:
         kept, self.lag = False, 0.0
         self._timer.again(getcurrent().throw, gevent.Timeout)
         try:
-            self._ready()
-            channel = self._channel
-            self._send(request if channel is None else channel.sealed(request))
-            while not answer.is_whole:
-                data = self._receive() if channel is None else self._opened(channel)
-                if not data:
-                    _end(answer)
-                    break
-                answer.feed(data)
-            else:
-                kept = answer.should_keep_alive() and not (channel and channel.has_more())
+            is_new = self._ready()
+            try:
+                kept = self._exchange(request, answer)
+            except Dropped:
+                if is_new or answer.has_begun or tcp.has_taken(self._socket, self._sent):
+                    raise
+                self.close()
+                self._ready()
+                kept = self._exchange(request, answer)
             self.lag += self._read_late
             return answer
         finally:
@@ -123,7 +127,22 @@ class Connection:
             if not kept:
                 self.close()
 
+    def _exchange(self, request: bytes, answer: Answer) -> bool:
+        """Whether the connection may be kept."""
+        channel = self._channel
+        # Whoever answers before all is said closes the connection, and what was answered is there all the same.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._send(request if channel is None else channel.sealed(request))
+        while not answer.is_whole:
+            data = self._receive() if channel is None else self._opened(channel)
+            if not data:
+                _end(answer)
+                return False
+            answer.feed(data)
+        return bool(answer.should_keep_alive()) and not (channel and channel.has_more())
+
     def _send(self, request: bytes) -> None:
+        self._sent = len(request)
         # Straight to the kernel, which nearly always takes it all: such calls are half of a request's cost.
         try:
             sent = self._socket._sock.send(request)
@@ -168,20 +187,23 @@ class Connection:
         else:
             self._waiting.switch()
 
-    def _ready(self) -> None:
-        if self._socket is not None and self._was_closed_meanwhile():
+    def _ready(self) -> bool:
+        """Whether the connection is a new one."""
+        if self._socket is not None:
+            if not self._was_closed_meanwhile():
+                return False
             self.close()
-        if self._socket is None:
-            plain = self._connected()
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with suppress(OSError):  # a kernel that knows no such stamps
-                stamps.stamp(plain)
-                self.is_stamped = True
-            self._socket = plain
-            self._watcher = self._hub.loop.io(plain.fileno(), _READ)
-            self._watcher.start(self._on_arrival)
-            if self._tls:
-                self._channel = self._agreed(Channel(self._tls, self._host))
+        self._socket = plain = self._connected()
+        self.lag += tcp.open_for(plain)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # a kernel that knows no such stamps
+            stamps.stamp(plain)
+            self.is_stamped = True
+        self._watcher = self._hub.loop.io(plain.fileno(), _READ)
+        self._watcher.start(self._on_arrival)
+        if self._tls:
+            self._channel = self._agreed(Channel(self._tls, self._host))
+        return True
 
     def _connected(self) -> socket.socket:
         """As browsers do, on to the next address where one refuses."""
@@ -198,10 +220,7 @@ class Connection:
 
     def _was_closed_meanwhile(self) -> bool:
         """Or something came that nobody asked for, which is no answer to what is asked next."""
-        if not self._watcher.active:
-            return True
-        state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-        return bool(state != _ESTABLISHED)
+        return not self._watcher.active or not tcp.is_open(self._socket)
 
     def close(self) -> None:
         if self._watcher is not None:
