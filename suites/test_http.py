@@ -166,56 +166,6 @@ def test_cookies_come_along_only_as_declared(cors, preflight):
     assert preflight.credentials in cors.credentials
 
 
-@pytest.mark.live
-@pytest.mark.check("rate_limit.rate", severity="major")
-def test_rate_beyond_the_limit_is_refused(rate_limit, burst):
-    """A limit that never fires is no limit: a password list is tried in minutes, and one client takes it all.
-
-    Mend: run into it by hand; see that each request is counted on its own and that the counter sees the right client.
-    """
-    assert burst.rate in rate_limit.rate, burst.told
-
-
-@pytest.mark.live
-@pytest.mark.check("rate_limit.burst", severity="major")
-def test_burst_below_the_limit_passes(rate_limit, burst):
-    """A page that loads ten things at once must not be refused half of them.
-
-    Mend: raise `burst` and see that `nodelay` is there; behind a proxy see that clients are told apart.
-    """
-    assert burst.beyond_the_first in rate_limit.burst, burst.told
-
-
-@pytest.mark.live
-@pytest.mark.check("rate_limit.answers", severity="major")
-def test_refusal_has_the_declared_status(rate_limit, burst):
-    """Clients back off at 429 and try again at once at 500, which also wakes somebody up.
-
-    Mend: `limit_req_status 429;` in nginx; in a middleware of Starlette return a response, as raising becomes 500.
-    """
-    assert burst.refused_with in rate_limit.answers, burst.told
-
-
-@pytest.mark.live
-@pytest.mark.check("rate_limit.retry_after", severity="minor")
-def test_refusal_says_when_to_come_again(rate_limit, burst):
-    """Without Retry-After every client guesses, and all of them guess too early.
-
-    Mend: send Retry-After in seconds with the refusal.
-    """
-    assert burst.says_when in rate_limit.retry_after, burst.told
-
-
-@pytest.mark.live
-@pytest.mark.check("rate_limit.recovers", severity="major")
-def test_limit_lets_in_again(rate_limit, recovery):
-    """A limit that counts what it refuses, or never forgets, locks a client out for good.
-
-    Mend: see that the counter expires, and that its expiry isn't moved by refused requests.
-    """
-    assert recovery in rate_limit.recovers
-
-
 @pytest.mark.check("http.p95", severity="major")
 def test_nearly_all_answers_come_in_time(endpoint, response):
     """The median hides every twentieth visitor, who waits and leaves.
@@ -341,3 +291,56 @@ def test_known_question_has_the_known_text(case, answered_case):
     Mend: ask it by hand, and compare with the release before; if the new answer is right, change the case.
     """
     assert answered_case.text in case.body
+
+
+# Last, since whoever ran into a limit is refused elsewhere, too.
+
+
+@pytest.mark.live
+@pytest.mark.check("rate_limit.rate", severity="major")
+def test_rate_beyond_the_limit_is_refused(rate_limit, burst):
+    """A limit that never fires is no limit: a password list is tried in minutes, and one client takes it all.
+
+    Mend: run into it by hand; see that each request is counted on its own and that the counter sees the right client.
+    """
+    assert burst.rate in rate_limit.rate, burst.told
+
+
+@pytest.mark.live
+@pytest.mark.check("rate_limit.burst", severity="major")
+def test_burst_below_the_limit_passes(rate_limit, burst):
+    """A page that loads ten things at once must not be refused half of them.
+
+    Mend: raise `burst` and see that `nodelay` is there; behind a proxy see that clients are told apart.
+    """
+    assert burst.beyond_the_first in rate_limit.burst, burst.told
+
+
+@pytest.mark.live
+@pytest.mark.check("rate_limit.answers", severity="major")
+def test_refusal_has_the_declared_status(rate_limit, burst):
+    """Clients back off at 429 and try again at once at 500, which also wakes somebody up.
+
+    Mend: `limit_req_status 429;` in nginx; in a middleware of Starlette return a response, as raising becomes 500.
+    """
+    assert burst.refused_with in rate_limit.answers, burst.told
+
+
+@pytest.mark.live
+@pytest.mark.check("rate_limit.retry_after", severity="minor")
+def test_refusal_says_when_to_come_again(rate_limit, burst):
+    """Without Retry-After every client guesses, and all of them guess too early.
+
+    Mend: send Retry-After in seconds with the refusal.
+    """
+    assert burst.says_when in rate_limit.retry_after, burst.told
+
+
+@pytest.mark.live
+@pytest.mark.check("rate_limit.recovers", severity="major")
+def test_limit_lets_in_again(rate_limit, recovery):
+    """A limit that counts what it refuses, or never forgets, locks a client out for good.
+
+    Mend: see that the counter expires, and that its expiry isn't moved by refused requests.
+    """
+    assert recovery in rate_limit.recovers

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from readygate.areas.sites import turnstile
 from readygate.areas.sites.rate_limit import RateLimit, observe_burst, observe_recovery
 from readygate.areas.sites.site import origin_of
 from readygate.errors import CouldNotLook
@@ -232,6 +233,100 @@ def test_too_slow_to_reach_the_limit_is_not_a_pass(rate: str) -> None:
     limit = RateLimit.model_validate({"path": "/", "rate": rate, "burst": 5, "within": "300ms"})
     with web_server(slow) as port, pytest.raises(CouldNotLook, match=f"too few to run into {rate}"):
         observe_burst(origin_of(site(f"http://127.0.0.1:{port}", rate_limit=limit)), limit)
+
+
+WHOLE_SITE = """
+limit_req zone=api burst={burst} nodelay; limit_req_status {status}; root {folder};
+add_header X-Frame-Options DENY always; auth_basic_user_file {folder}/users;
+location /admin {{ auth_basic inside; limit_except GET {{ deny all; }} }}
+"""
+EVERYTHING = {
+    "headers": {"X-Frame-Options": "DENY"},
+    "exposes_files": False,
+    "hides": ["/metrics", "/.git/config"],
+    "cors": {"any_origin": False, "origins": ["https://app.example.com"]},
+    "endpoints": {
+        "/": {"status": 200, "cases": {"home": {"status": 200}}},
+        "/admin/": {"status": 401, "needs_login": True, "refuses_methods": ["PUT"], "default_logins": False},
+    },
+}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_limit_over_the_whole_site_makes_no_other_check_fail_nor_they_the_limit(
+    tmp_path: Path, status: int
+) -> None:
+    (tmp_path / "index.html").write_text("home")
+    (tmp_path / "users").touch()
+    zone = ZONE.replace("60r/m", "10r/s")
+    site = {
+        **EVERYTHING,
+        "rate_limit": {"path": "/", "rate": "10/s", "burst": 5, "answers": status, "recovers": True},
+    }
+    for burst, expected in ((5, set()), (2, {"rate_limit.burst"})):
+        rules = WHOLE_SITE.format(burst=burst, status=status, folder=tmp_path)
+        with nginx(tmp_path, rules, http=zone) as port:
+            # No origin is let in by these headers, which is the one thing that is wrong here.
+            failed = failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
+            assert failed == expected | {"cors.origins"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"headers": {"X-Frame-Options": "DENY"}},
+        {"refuses_other_hosts": True},
+        {"cors": {"any_origin": False}},
+        {"cors": {"methods": ["GET"], "asks_as": "https://app.example.com"}},
+        *(
+            {"endpoints": {"/": each}}
+            for each in (
+                {"status": 200},
+                {"needs_login": True},
+                {"default_logins": False},
+                {"refuses_methods": ["DELETE"]},
+                {"websocket": True},
+                {"body_limit": "1M"},
+                {"cases": {"home": {"status": 200}}},
+                {"on_every_node": {"version": "1"}},
+            )
+        ),
+    ],
+)
+def test_whom_a_limit_keeps_out_for_long_has_seen_nothing(
+    check: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "_LEAST_PATIENCE_S", 0.5)
+    with web_server(lambda request: reply(request, 429)) as port, pytest.raises(CouldNotLook, match="429"):
+        failing("sites", {"url": f"http://127.0.0.1:{port}", **check})
+
+
+def test_what_is_declared_to_be_refused_is_not_waited_for() -> None:
+    with web_server(lambda request: reply(request, 429)) as port:
+        begun = time.monotonic()
+        assert not failing("sites", {"url": f"http://127.0.0.1:{port}", "endpoints": {"/": {"status": 429}}})
+        assert time.monotonic() < begun + 3
+
+
+def test_an_outage_lets_no_stranger_in_and_proves_nothing_of_cors() -> None:
+    with web_server(lambda request: reply(request, 502)) as port, pytest.raises(CouldNotLook, match="with 502"):
+        failing("sites", {"url": f"http://127.0.0.1:{port}", "cors": {"any_origin": False}})
+
+
+def test_an_outage_is_no_limit_once_its_pause_is_over() -> None:
+    site = {"rate_limit": {"path": "/ping", "rate": "5/s"}, "endpoints": {"/": {"status": 200}}}
+    with web_server(lambda request: reply(request, 503 if request.path == "/" else 200)) as port:
+        assert "http.status" in failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
+
+
+def test_a_slow_limit_that_others_may_have_used_up_is_no_verdict_on_its_burst() -> None:
+    limiter = Limiter(3, 3600, by_number())
+    with web_server(service(limiter, **SOUND)) as port:
+        limit = {"rate": "5/h", "burst": 4, "answers": 429}
+        with pytest.raises(CouldNotLook, match="may have been used up before"):
+            failing("sites", declared(port, **limit))
+        limiter.entries.clear()
+        assert not failing("sites", declared(port, rate="5/h", answers=429))
 
 
 @pytest.mark.parametrize(

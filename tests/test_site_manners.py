@@ -327,7 +327,7 @@ def test_where_no_login_is_asked_for_none_is_tried(status: int) -> None:
 
 
 def test_a_service_that_fails_has_not_refused_a_login() -> None:
-    with pytest.raises(CouldNotLook, match="answers a login with 500"):
+    with pytest.raises(CouldNotLook, match="answers /api with 500"):
         failed(
             lambda request: reply(request, 500 if request.headers["Authorization"] else 401),
             **at(default_logins=False),

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
-from readygate.areas.sites.fetch import Request, fetch
+from readygate.areas.sites.fetch import Request
 from readygate.areas.sites.origin import Origin, is_address
+from readygate.areas.sites.patience import OUTAGES, see
 from readygate.errors import Mistake
 from readygate.expectation import Duration, Flag, TextSet
 from readygate.results import Evidence
@@ -106,7 +107,7 @@ def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
     }
     if wanted := members(cors.headers):
         asked["Access-Control-Request-Headers"] = ",".join(each.lower() for each in wanted)
-    answer = fetch(origin, cors.path, Request("OPTIONS", tuple(asked.items()), is_public=True))
+    answer = see(origin, cors.path, Request("OPTIONS", tuple(asked.items()), is_public=True))
     age = answer.header("Access-Control-Max-Age") or ""
     spelt = {each.lower(): each for each in wanted}
     headers = [
@@ -128,9 +129,11 @@ def observe_preflight(origin: Origin, cors: Cors) -> Preflight:
 
 
 def _allowed(origin: Origin, path: str, visitor: str) -> str | None:
-    return fetch(origin, path, Request(headers=(("Origin", visitor),), is_public=True)).header(
-        "Access-Control-Allow-Origin"
-    )
+    answer = see(origin, path, Request(headers=(("Origin", visitor),), is_public=True))
+    allowed = answer.header("Access-Control-Allow-Origin")
+    if allowed is None and answer.status in OUTAGES:
+        raise origin.limited(path, answer.status)
+    return allowed
 
 
 def _lookalikes(welcome: str) -> list[str]:

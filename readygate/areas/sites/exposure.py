@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,14 +12,15 @@ from urllib.parse import quote, urlsplit
 from readygate.areas.mentioned import members
 from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.patience import OUTAGES, look
 from readygate.areas.sites.site import Site
+from readygate.areas.sites.turnstile import TOO_MANY
 from readygate.errors import ClosedUnanswered, CouldNotLook
 from readygate.results import Evidence
 from readygate.spec import Spec
 
 NO_SUCH_PAGE = "/readygate-looks-for-a-page-that-is-not-there"
 _AT_A_TIME = 4
-_PAUSE_S = 0.3
 
 # Names in small are as good, but a line of a page may begin like one, too.
 _ENVIRONMENT = r"^\s*(?:export\s+)?[A-Z][A-Z0-9_]*\s*=|\A(?:\s*#.*\n|\s)*(?:export\s+)?[a-z][a-z0-9_.]*\s*=\s*\S"
@@ -50,10 +50,8 @@ _GIVEAWAYS = {
     "/_profiler/": r"Symfony Profiler",
 }
 # Who is told this sees the limit, or the outage, and not what is behind it.
-_TELLS_NOTHING = (429, 502, 503, 504)
-_LIMITED = (429, 503)
-_SLOWLY_S = 90.0  # so long one goes on asking a site that limits how often, and
-_STUCK_S = 5.0  # so long where nothing more comes through
+_TELLS_NOTHING = (TOO_MANY, *OUTAGES)
+_LIMITED = (TOO_MANY, 503)
 _DEBUG = (
     r"You're seeing this (?:error|page) because you have <code>DEBUG = True</code>",
     r"Traceback \(most recent call last\)",
@@ -151,7 +149,7 @@ def observe_error_pages(origin: Origin) -> ErrorPages:
     asked = ((NO_SUCH_PAGE, Request()), ("/?page=%00%ff'\"[]={{", Request()), (NO_SUCH_PAGE, broken))
     answers: list[Response] = []
     for path, request in asked:
-        answers.append(_fetch_patiently(origin, path, request))
+        answers.append(look(origin, path, request, limited_by=_LIMITED))
         if answers[-1].status in _LIMITED:
             break
     found = [each for each in _DEBUG if any(re.search(each, answer.text, re.MULTILINE) for answer in answers)]
@@ -166,7 +164,7 @@ def _ask_all(origin: Origin, paths: tuple[str, ...]) -> dict[str, Response | Non
 
     def ask(path: str) -> Response | None:
         try:
-            return fetch(origin, path)
+            return look(origin, path, limited_by=_LIMITED)
         except ClosedUnanswered:
             return None
 
@@ -174,36 +172,13 @@ def _ask_all(origin: Origin, paths: tuple[str, ...]) -> dict[str, Response | Non
         answers = dict(zip(paths, pool.map(ask, paths), strict=True))
     if not any(answers.values()):
         fetch(origin, "/")  # where that is closed as well, nothing was seen of the site at all
-    limited = [path for path, answer in answers.items() if answer and answer.status in _LIMITED]
-    begun = moved = time.monotonic()
-    # One that lets nobody through is no limit but an outage.
-    while limited and len(limited) < len(paths) and moved < begun + _SLOWLY_S:
-        answer = ask(limited[0])
-        if not (answer and answer.status in _LIMITED):
-            answers[limited.pop(0)] = answer
-            moved = time.monotonic()
-        elif time.monotonic() > moved + _STUCK_S:
-            break
-        else:
-            time.sleep(_PAUSE_S)
     return answers
-
-
-def _fetch_patiently(origin: Origin, path: str, request: Request) -> Response:
-    begun = time.monotonic()
-    while (answer := fetch(origin, path, request)).status in _LIMITED and time.monotonic() < begun + _STUCK_S:
-        time.sleep(_PAUSE_S)
-    return answer
 
 
 def _refuse_what_tells_nothing(origin: Origin, answers: Mapping[str, Response | None]) -> None:
     for path, answer in answers.items():
         if answer and answer.status in _TELLS_NOTHING:
-            raise CouldNotLook(
-                f"{origin.netloc} answers {path} with {answer.status}, so what is there was not seen",
-                cause=f"limited:{origin.site}",
-                mend="let this machine ask more often, or look when the site is up again",
-            )
+            raise origin.limited(path, answer.status)
 
 
 def _same(answer: Response, nothing: Response) -> bool:

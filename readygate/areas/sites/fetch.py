@@ -187,6 +187,11 @@ class Request:
         return cls(method, tuple(sent.items()), json.dumps(send_json).encode())
 
     @property
+    def is_safe(self) -> bool:
+        """Whether it may be asked twice (RFC 9110, section 9.2.1)."""
+        return self.method in ("GET", "HEAD", "OPTIONS")
+
+    @property
     def carries_ours(self) -> bool:
         return not self.is_public and bool(self.headers or self.body)
 

@@ -12,12 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from readygate.areas.mentioned import limit, members
-from readygate.areas.sites.fetch import Request, Response, fetch, one_line
+from readygate.areas.sites.fetch import Request, Response, one_line
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.patience import look
 from readygate.areas.sites.tokens import FACTS as TOKENS
 from readygate.areas.sites.tokens import Token
+from readygate.areas.sites.turnstile import TOO_MANY
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtMostDuration, Flag, Json, Seconds, Size, Status, Text, TextSet
+from readygate.expectation import AtMostDuration, Expectation, Flag, Json, Seconds, Size, Status, Text, TextSet
 from readygate.spec import Setting, Spec
 
 warnings.filterwarnings("ignore", 'Field name "json" in "(Endpoint|Case)" shadows', UserWarning)
@@ -153,7 +155,7 @@ def observe_response(origin: Origin, endpoint: Endpoint) -> Response:
     request = request_of(endpoint)
 
     def ask() -> Response:
-        return fetch(origin, endpoint.where, request, follow_redirects=endpoint.follow_redirects)
+        return _ask(origin, endpoint.where, request, endpoint.status, follow_redirects=endpoint.follow_redirects)
 
     first, attempts = _ask_until_right(ask, endpoint)
     answers = [first, *(ask() for _ in range(endpoint.samples - 1))]
@@ -194,7 +196,21 @@ def observe_case(origin: Origin, endpoint: Endpoint, case: Case) -> Response:
     """What the endpoint answers to this one question."""
     path = endpoint.where + (f"{'&' if '?' in endpoint.where else '?'}{case.query}" if case.query else "")
     asked = endpoint.send_json if case.send_json is None else case.send_json
-    return fetch(origin, path, Request.declared(endpoint.method, endpoint.request_headers, asked))
+    return _ask(origin, path, Request.declared(endpoint.method, endpoint.request_headers, asked), case.status)
+
+
+def _ask(
+    origin: Origin, path: str, request: Request, status: Expectation | None, *, follow_redirects: bool = False
+) -> Response:
+    """CouldNotLook: it is asked too often for now, and answers nothing else. An outage is judged like any answer."""
+
+    def is_right(found: int) -> bool:
+        return status is not None and bool(status.judge(found))
+
+    answer = look(origin, path, request, follow_redirects=follow_redirects, is_right=is_right)
+    if answer.status == TOO_MANY and not is_right(TOO_MANY):
+        raise origin.limited(path, TOO_MANY)
+    return answer
 
 
 SECTIONS: Mapping[str, type[Spec]] = {}

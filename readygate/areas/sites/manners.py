@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from readygate.areas.mentioned import limit, members
-from readygate.areas.sites.fetch import USER_AGENT, Request, fetch
+from readygate.areas.sites.fetch import USER_AGENT, Request
 from readygate.areas.sites.http import Endpoint, request_of
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.patience import see
 from readygate.areas.sites.wire import ask_head
 from readygate.errors import CouldNotLook
 from readygate.results import Evidence
@@ -55,7 +56,7 @@ class BodyLimit:
 
 def observe_stranger(origin: Origin, endpoint: Endpoint) -> Noticed:
     """Ask without any of the declared headers; a stranger has to be turned away with 401 or 403."""
-    answer = fetch(origin, endpoint.where, Request.declared(endpoint.method, {}, endpoint.send_json))
+    answer = see(origin, endpoint.where, Request.declared(endpoint.method, {}, endpoint.send_json))
     return Noticed(answer.status in _TURNED_AWAY, f"without credentials it answers {answer.status}", answer.evidence)
 
 
@@ -65,7 +66,7 @@ def observe_known_logins(origin: Origin, endpoint: Endpoint) -> Noticed:
     CouldNotLook: it asks for no login by a 401, so that none is tried at it; or it fails, or refuses any for now.
     """
     url = origin.url(endpoint.where)
-    unasked = fetch(origin, endpoint.where).status
+    unasked = see(origin, endpoint.where).status
     if unasked >= 300 and unasked not in _TURNED_AWAY:
         raise CouldNotLook(
             f"{url} answers {unasked} to whoever has no login, so a login by Basic is nothing to it",
@@ -75,14 +76,9 @@ def observe_known_logins(origin: Origin, endpoint: Endpoint) -> Noticed:
     opened = [] if unasked >= 300 else ["no login at all"]
     for user, password in () if opened else _KNOWN_LOGINS:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        answer = fetch(
-            origin, endpoint.where, Request(headers=(("Authorization", f"Basic {token}"),), is_public=True)
-        )
-        if answer.status == 429 or answer.status >= 500:
-            raise CouldNotLook(
-                f"{url} answers a login with {answer.status}, so whether it is one was not seen",
-                mend="look later; its rate limit may be at work",
-            )
+        answer = see(origin, endpoint.where, Request(headers=(("Authorization", f"Basic {token}"),), is_public=True))
+        if answer.status >= 500:
+            raise origin.limited(endpoint.where, answer.status)
         # Who is let in may be led on, as to a dashboard.
         if answer.status < 400:
             opened.append(f"user {user} with a password that everybody knows")
@@ -103,6 +99,8 @@ def observe_refused_methods(origin: Origin, endpoint: Endpoint) -> RefusedMethod
         }
     except TimeoutError as error:
         raise origin.unreachable(error) from None
+    if limited := origin.turnstile.statuses & set(statuses.values()):
+        raise origin.limited(endpoint.where, min(limited))
     told = ", ".join(f"{method} {status or 'closed'}" for method, status in statuses.items())
     refused = tuple(method for method, status in statuses.items() if status in (*_METHOD_REFUSED, None))
     return RefusedMethods(refused, (Evidence(f"methods of {origin.url(endpoint.where)}", told),))
@@ -159,11 +157,19 @@ def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
     headers = {**_ours(origin), "origin": origin.home, **own, **upgrade}
     answer = None
     with suppress(TimeoutError):
-        answer = ask_head(origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own))
+        answer = origin.turnstile.past(
+            lambda: ask_head(
+                origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own)
+            ),
+            lambda head: head[0] if head else None,
+            origin.turnstile.statuses,
+        )
     if answer is None:
         reason = "no answer"
     else:
         status, fields = answer
+        if status in origin.turnstile.statuses:
+            raise origin.limited(endpoint.where, status)
         digest = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()).decode()
         right = fields.get("Sec-WebSocket-Accept", "").strip() == digest
         reason = "opened" if status == 101 and right else f"{status}, and not the answer to our key"
@@ -173,13 +179,17 @@ def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
 def _status(
     origin: Origin, endpoint: Endpoint, method: str, headers: Mapping[str, str], *, patience_s: float
 ) -> int | None:
-    answer = ask_head(
-        origin,
-        method,
-        endpoint.where,
-        {**_ours(origin), **headers},
-        patience_s=patience_s,
-        carries_ours=bool(endpoint.request_headers),
+    answer = origin.turnstile.past(
+        lambda: ask_head(
+            origin,
+            method,
+            endpoint.where,
+            {**_ours(origin), **headers},
+            patience_s=patience_s,
+            carries_ours=bool(endpoint.request_headers),
+        ),
+        lambda head: head[0] if head else None,
+        origin.turnstile.statuses,
     )
     return answer[0] if answer else None
 

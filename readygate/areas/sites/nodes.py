@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from readygate.areas.sites.fetch import Response, fetch
+from readygate.areas.sites.fetch import Response
 from readygate.areas.sites.http import Endpoint, request_of
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.patience import see
 from readygate.errors import Mistake
 from readygate.expectation import Expectation
 from readygate.results import Evidence
@@ -53,7 +54,7 @@ def nodes_of(origin: Origin) -> tuple[Origin, ...]:
 def observe_on_every_node(origin: Origin, endpoint: Endpoint) -> NodeAnswers:
     """Ask every node the same. CouldNotLook: one of them can't be reached, so what it serves isn't known."""
     request = request_of(endpoint)
-    answers = tuple((node.at, fetch(node, endpoint.where, request)) for node in nodes_of(origin))
+    answers = tuple((node.at, see(node, endpoint.where, request)) for node in nodes_of(origin))
     told = "; ".join(f"{at}: {answer.status}" for at, answer in answers)
     return NodeAnswers(answers, (Evidence(f"{origin.url(endpoint.where)} on {len(answers)} nodes", told),))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from http.client import RemoteDisconnected
 from urllib.parse import SplitResult, urlsplit
 
+from readygate.areas.sites.turnstile import Turnstile
 from readygate.areas.tls.starttls import start_tls
 from readygate.areas.tls.trust import Fault
 from readygate.errors import ClosedUnanswered, CouldNotLook, Mistake, NobodyListens
@@ -21,7 +22,7 @@ class Origin:
 
     `connect_to` and `port_at` are where the connection goes; Host, SNI and the certificate's names follow `host`
     and `port` all the same. `ca` is the bundle that is trusted instead of the system's store. `starttls` is the
-    protocol that is spoken before TLS, if any.
+    protocol that is spoken before TLS, if any. At the `turnstile` waits whoever asks too often.
     """
 
     site: str
@@ -36,6 +37,7 @@ class Origin:
     nodes: tuple[str, ...] = ()
     port_at: int | None = None
     starttls: str | None = None
+    turnstile: Turnstile = field(default_factory=Turnstile, compare=False, repr=False)
 
     @property
     def netloc(self) -> str:
@@ -121,6 +123,14 @@ class Origin:
             reason,
             cause=f"unreachable:{self.site}",
             mend="see that the site is up, and that this machine may reach it",
+        )
+
+    def limited(self, path: str, status: int) -> CouldNotLook:
+        """The same cause for all that a rate limit, or an outage, answers for."""
+        return CouldNotLook(
+            f"{self.netloc} answers {path} with {status}, so what is there was not seen",
+            cause=f"limited:{self.site}",
+            mend="let this machine ask more often, or look when the site is up again",
         )
 
 

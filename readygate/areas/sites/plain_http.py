@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from readygate.areas.sites.fetch import REDIRECTS, Response, fetch
+from readygate.areas.sites.fetch import REDIRECTS, Response
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name
+from readygate.areas.sites.patience import see
 from readygate.results import Evidence
 
 _MOST_HOPS = 10
@@ -33,7 +34,7 @@ def observe_http_redirect(origin: Origin, site: Any) -> HttpRedirect:
     From there it is followed for as long as it stays on the host, since it may lead back. CouldNotLook: https://
     gives no answer, so that nobody knows whether it does.
     """
-    response = fetch(origin.over_http(site.http_port), "/")
+    response = see(origin.over_http(site.http_port), "/")
     location = response.header("Location")
     led = f"{response.status} to {location or 'nowhere'}"
     to_https = response.status in REDIRECTS - {303} and _place(response.url, location) == _home(origin)
@@ -61,7 +62,7 @@ def _led_away(origin: Origin, response: Response) -> str:
             return ""
         seen.add(there)
         parts = urlsplit(there)
-        response = fetch(replace(origin, prefix=""), (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        response = see(replace(origin, prefix=""), (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
     return f"{response.url} is the {_MOST_HOPS}th redirect, and leads on"
 
 

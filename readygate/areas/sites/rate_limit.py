@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from readygate.announcing import announce
 from readygate.areas.sites.fetch import Request, Response, fetch, one_line
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.turnstile import LONGEST_PAUSE_S, TOO_MANY
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import AtLeastCount, AtMostRate, Flag, Seconds, Status
 from readygate.results import Evidence
@@ -25,7 +26,6 @@ from readygate.spec import Spec
 from readygate.units import parse_rate, show_duration
 
 _RATE = re.compile(r"(?:<=?\s*)?(\d+)\s*/\s*([a-z]+)")
-_LONGEST_WAIT = 90.0  # seconds until a limit has to let somebody in again, if that is to be seen
 _MOST_REQUESTS = 2000
 _BEYOND = 5  # requests beyond what may pass, and a tenth of that besides
 
@@ -85,6 +85,11 @@ class RateLimit(Spec):
         return self.window_s / self.amount if self.burst else self.window_s
 
     @property
+    def refills_in_s(self) -> float:
+        """After how long without a request it lets in again all that it lets in at once."""
+        return self.window_s * self.at_once / self.amount
+
+    @property
     def _written(self) -> re.Match[str]:
         found = _RATE.fullmatch(self.rate.text.strip())
         if not found or found[1] == "0":
@@ -103,10 +108,10 @@ class RateLimit(Spec):
                 f"it takes {self.requests} requests to run into this limit, more than {_MOST_REQUESTS}",
                 "declare a path with a lower limit",
             )
-        if self.recovers is not None and self.pause_s > _LONGEST_WAIT:
+        if self.recovers is not None and self.pause_s > LONGEST_PAUSE_S:
             raise Mistake(
                 f"whether it recovers is known only after {show_duration(self.pause_s)}",
-                f"leave `recovers` out where that takes longer than {show_duration(_LONGEST_WAIT)}",
+                f"leave `recovers` out where that takes longer than {show_duration(LONGEST_PAUSE_S)}",
             )
         return self
 
@@ -125,6 +130,7 @@ class Burst:
     evidence: tuple[Evidence, ...] = ()
     passes_with: int = 200
     unseen: CouldNotLook | None = None
+    may_be_used_up: bool = False
 
     @property
     def rate(self) -> float:
@@ -136,6 +142,12 @@ class Burst:
 
     @property
     def beyond_the_first(self) -> int:
+        """How many passed at once. CouldNotLook: too few, and there is no time to wait until as many may pass."""
+        if self.may_be_used_up:
+            raise CouldNotLook(
+                f"{self.told}: the limit may have been used up before, by other checks of the site or an earlier run",
+                mend=f"look at it alone after {show_duration(self.limit.refills_in_s)}, or allow more with `at_most`",
+            )
         return 0 if self.unseen else self.passed - 1
 
     @property
@@ -143,6 +155,11 @@ class Burst:
         """The refusal, if there was one. CouldNotLook: there may be one for whoever doesn't wait."""
         self._refuse_unseen()
         return self.refusal
+
+    @property
+    def is_short(self) -> bool:
+        """Whether less passed at once than is declared."""
+        return self.limit.burst is not None and self.refusal is not None and self.passed < self.limit.at_once
 
     @property
     def refused_with(self) -> int | None:
@@ -165,16 +182,46 @@ class Burst:
 def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     """Ask as fast as one client can, until it is refused or has asked as often as it may.
 
+    Where it is refused early, the other checks of the site may have used the limit up: so once more when it is over.
     CouldNotLook: it is refused from the first, fails for another reason, or is too slow to reach the limit.
     """
-    request = _request(rate_limit)
-    asked = (
-        f"{rate_limit.method} {origin.url(rate_limit.path)} up to {rate_limit.requests} times "
-        f"in {show_duration(rate_limit.within)}"
+    burst = _run_into(origin, rate_limit, rate_limit.requests)
+    if isinstance(burst, Burst) and not burst.is_short:
+        return burst
+    sent = burst.passed + 1 if isinstance(burst, Burst) else 1
+    left = rate_limit.at_most - sent if rate_limit.at_most else rate_limit.requests
+    if rate_limit.refills_in_s <= LONGEST_PAUSE_S and left > rate_limit.at_once:
+        _wait(rate_limit.refills_in_s)
+        burst = _run_into(origin, rate_limit, left)
+    elif isinstance(burst, Burst):
+        return replace(burst, may_be_used_up=True)
+    if isinstance(burst, Burst):
+        return burst
+    raise CouldNotLook(
+        f"the very first {rate_limit.method} {origin.url(rate_limit.path)} is answered {burst.status}: "
+        "the limit of an earlier run may not be over, or others use it up",
+        cause=f"burst:{origin.site}:{rate_limit.path}",
+        mend=f"try again after {show_duration(rate_limit.refills_in_s)}, or see that the limit tells clients apart",
     )
+
+
+def _run_into(origin: Origin, rate_limit: RateLimit, requests: int) -> Burst | Response:
+    """What became of so many requests at most, or the very first answer where that is a refusal."""
+    request = _request(rate_limit)
+    often = f"up to {requests} times in {show_duration(rate_limit.within)}"
+    asked = f"{rate_limit.method} {origin.url(rate_limit.path)} {often}"
     announce(f"burst: {asked}")
     begun = time.monotonic()
-    first = _first(origin, rate_limit, request)
+    first = fetch(origin, rate_limit.path, request)
+    if _is_limited(first, rate_limit):
+        return first
+    if first.status >= 500:
+        raise CouldNotLook(
+            f"the very first {rate_limit.method} {origin.url(rate_limit.path)} is answered {first.status}: "
+            "before there is any limit to see",
+            cause=f"burst:{origin.site}:{rate_limit.path}",
+            mend="mend the path itself",
+        )
     is_refused = Event()
 
     def ask(_: int) -> Response | None:
@@ -186,7 +233,7 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
         return answer
 
     with ThreadPoolExecutor(rate_limit.at_a_time) as pool:
-        answers = [answer for answer in pool.map(ask, range(rate_limit.requests - 1)) if answer]
+        answers = [answer for answer in pool.map(ask, range(requests - 1)) if answer]
     refusal = next((answer for answer in answers if _is_refusal(answer, first)), None)
     passed = 1 + sum(not _is_refusal(answer, first) for answer in answers)
     elapsed_s = time.monotonic() - begun
@@ -233,9 +280,8 @@ def observe_recovery(origin: Origin, rate_limit: RateLimit, burst: Burst) -> boo
     asked_for = _retry_after(refusal)
     first_s = min(asked_for, rate_limit.pause_s) if asked_for else rate_limit.pause_s
     request = _request(rate_limit)
-    for pause_s in (first_s, min(rate_limit.window_s, _LONGEST_WAIT)):
-        # A moment more, for clocks that count whole seconds.
-        time.sleep(pause_s + 0.2 + (1 if pause_s >= 2 else 0))
+    for pause_s in (first_s, min(rate_limit.window_s, LONGEST_PAUSE_S)):
+        _wait(pause_s)
         status = fetch(origin, rate_limit.path, request).status
         if status == burst.passes_with:
             return True
@@ -252,20 +298,14 @@ def _request(limit: RateLimit) -> Request:
     return Request.declared(limit.method, limit.request_headers, limit.send_json)
 
 
-def _first(origin: Origin, limit: RateLimit, request: Request) -> Response:
-    first = fetch(origin, limit.path, request)
-    is_refused = first.status == 429 or (limit.answers is not None and bool(limit.answers.judge(first.status)))
-    if is_refused or first.status >= 500:
-        reason, mend = "before there is any limit to see", "mend the path itself"
-        if is_refused:
-            reason = "the limit of an earlier run may not be over, or others use it up"
-            mend = "see that the limit tells clients apart"
-        raise CouldNotLook(
-            f"the very first {limit.method} {origin.url(limit.path)} is answered {first.status}: {reason}",
-            cause=f"burst:{origin.site}:{limit.path}",
-            mend=f"try again after {show_duration(limit.window_s)}, or {mend}",
-        )
-    return first
+def _is_limited(first: Response, limit: RateLimit) -> bool:
+    refused = first.status == 503 if limit.answers is None else bool(limit.answers.judge(first.status))
+    return refused or first.status == TOO_MANY
+
+
+def _wait(seconds: float) -> None:
+    # A moment more, for clocks that count whole seconds.
+    time.sleep(seconds + 0.2 + (1 if seconds >= 2 else 0))
 
 
 def _is_refusal(answer: Response, first: Response) -> bool:

@@ -12,12 +12,14 @@ from readygate.areas.mentioned import members
 from readygate.areas.sites import cors, nodes, rate_limit
 from readygate.areas.sites import manners as http_manners
 from readygate.areas.sites.cors import Cors
-from readygate.areas.sites.fetch import Request, Response, fetch
+from readygate.areas.sites.fetch import Request, Response
 from readygate.areas.sites.http import Endpoint
 from readygate.areas.sites.nodes import Node, split_node
 from readygate.areas.sites.origin import PORTS, Origin, ascii_name, parse_site_url
+from readygate.areas.sites.patience import see
 from readygate.areas.sites.plain_http import observe_http_redirect
 from readygate.areas.sites.rate_limit import RateLimit
+from readygate.areas.sites.turnstile import TOO_MANY, Turnstile
 from readygate.areas.tls.ports import TlsPort
 from readygate.areas.tls.tls import Tls
 from readygate.errors import ClosedUnanswered, Mistake
@@ -117,12 +119,22 @@ def origin_of(site: Site | TlsPort) -> Origin:
         ca=site.tls.ca if site.tls else None,
         judged_faults=site.tls.judged_faults if site.tls else frozenset(),
         nodes=site.nodes,
+        turnstile=_turnstile([*([site.rate_limit] if site.rate_limit else []), *site.rate_limits.values()]),
     )
+
+
+def _turnstile(limits: list[RateLimit]) -> Turnstile:
+    """By what is declared of its limits: which of them refuses isn't known, so the shortest pause is tried."""
+    if not limits:
+        return Turnstile()
+    # Other statuses than these two are also those of what was asked. Where none is declared, 503 is that of nginx.
+    is_503 = any(each.answers is None or each.answers.judge(503) for each in limits)
+    return Turnstile(frozenset({TOO_MANY, 503} if is_503 else {TOO_MANY}), min(each.pause_s for each in limits))
 
 
 def observe_front_page(origin: Origin) -> Response:
     """What the site's root answers."""
-    return fetch(origin, "/")
+    return see(origin, "/")
 
 
 def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
@@ -131,7 +143,7 @@ def observe_other_host(origin: Origin, front_page: Response) -> OtherHost:
     What it answers anyway, such as 404 to everything, refuses nobody.
     """
     try:
-        answer = fetch(origin, "/", Request(headers=(("Host", _OTHER_HOST),), is_public=True))
+        answer = see(origin, "/", Request(headers=(("Host", _OTHER_HOST),), is_public=True))
     except ClosedUnanswered as error:
         return OtherHost(True, error.reason, (Evidence(f"Host: {_OTHER_HOST} at {origin.at}", "closed"),))
     refused = answer.status in _HOST_REFUSED and answer.status != front_page.status
