@@ -8,9 +8,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -364,6 +366,75 @@ def test_body_limit_is_what_nginx_has(configured: str, sound: bool, tmp_path: Pa
     with nginx(tmp_path, rules) as port:
         site = {"url": f"http://127.0.0.1:{port}", **at(body_limit="10M", method="POST")}
         assert failing("sites", site) == (set() if sound else {"http.body_limit"})
+
+
+@contextmanager
+def upload_backend(*, counts: bool) -> Iterator[tuple[int, list[int]]]:
+    """A service that refuses by the length that is announced, and if it `counts` also what comes in chunks."""
+    read = [0]
+
+    class Backend(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if int(self.headers.get("Content-Length", 0)) > MOST or (self.chunked() > MOST and counts):
+                return reply(self, 413)
+            return reply(self, 201)
+
+        def chunked(self) -> int:
+            taken, is_chunked = 0, self.headers.get("Transfer-Encoding") == "chunked"
+            while is_chunked and (left := int(self.rfile.readline() or b"0", 16)):
+                while left and (piece := self.rfile.read1(left)):
+                    taken, left = taken + len(piece), left - len(piece)
+                    read[0] = max(read[0], taken)
+                    if counts and taken > MOST:
+                        return taken
+                self.rfile.readline()
+            return taken
+
+        def log_message(self, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.server_port, read
+        server.shutdown()
+
+
+MOST = 3 << 20
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_body_without_a_length_is_refused_as_well(tmp_path: Path, counts: bool, behind: bool) -> None:
+    with upload_backend(counts=counts) as (backend, read), ExitStack() as closing:
+        rules = "client_max_body_size 0; proxy_request_buffering off; proxy_http_version 1.1;"
+        proxied = f"{rules} location / {{ proxy_pass http://127.0.0.1:{backend}; }}"
+        port = closing.enter_context(nginx(tmp_path, proxied)) if behind else backend
+        site = {"url": f"http://127.0.0.1:{port}", **at(body_limit=f"{MOST}", method="POST")}
+        assert failing("sites", site) == (set() if counts else {"http.body_limit"})
+        assert read[0] == MOST + 1
+
+
+def test_a_proxy_that_collects_any_body_before_it_asks_takes_what_has_no_length(tmp_path: Path) -> None:
+    with upload_backend(counts=True) as (backend, _):
+        refused = "if ($content_length = 10000000) { return 413; }"
+        rules = f"client_max_body_size 0; {refused} location / {{ proxy_pass http://127.0.0.1:{backend}; }}"
+        site = at(body_limit="9999999", method="POST")
+        with nginx(tmp_path, rules) as port:
+            assert failing("sites", {"url": f"http://127.0.0.1:{port}", **site}) == {"http.body_limit"}
+
+
+def test_more_than_is_ever_sent_has_to_be_refused_by_its_size(tmp_path: Path) -> None:
+    site = at(body_limit="100M", method="POST")
+    rules = "client_max_body_size {}; {} location / {{ proxy_pass http://127.0.0.1:1; }}"
+    with nginx(tmp_path, rules.format("100m", "")) as port:
+        assert not failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
+    by_length = rules.format(0, "if ($content_length = 104857601) { return 413; }")
+    with nginx(tmp_path, by_length) as port, pytest.raises(CouldNotLook, match="goes on reading a chunk"):
+        failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
+
+
+def test_who_reads_no_body_takes_none(tmp_path: Path) -> None:
+    with nginx(tmp_path, "client_max_body_size 1m; location / { return 200; }") as port:
+        assert not failing("sites", {"url": f"http://127.0.0.1:{port}", **at(body_limit="1M", method="POST")})
 
 
 def test_a_body_limit_behind_a_login_was_not_seen() -> None:

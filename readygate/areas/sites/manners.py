@@ -10,20 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from readygate.areas.mentioned import limit, members
-from readygate.areas.sites.fetch import USER_AGENT, Request
-from readygate.areas.sites.http import Endpoint, request_of
+from readygate.areas.mentioned import members
+from readygate.areas.sites.fetch import Request
+from readygate.areas.sites.http import Endpoint
 from readygate.areas.sites.origin import Origin
 from readygate.areas.sites.patience import see
+from readygate.areas.sites.uploads import observe_body_limit
 from readygate.areas.sites.wire import ask_head
 from readygate.errors import CouldNotLook
 from readygate.results import Evidence
 
 _TURNED_AWAY = (401, 403)
 _METHOD_REFUSED = (403, 405, 501)
-_BEFORE_THE_SIZE = (401, 403, 404, 405)
-_TOO_MUCH_FOR_NOW = (429, 503)
-_PATIENCE_S = 2.0  # a server that says nothing for so long waits for the body: it has accepted its length
 _KNOWN_LOGINS = (("admin", "admin"), ("admin", "password"), ("root", "root"), ("guest", "guest"), ("admin", ""))
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
@@ -42,15 +40,6 @@ class RefusedMethods:
     """The methods that an endpoint refuses, of those that were tried."""
 
     refused: tuple[str, ...]
-    evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BodyLimit:
-    """The largest body that is taken, in bytes, as far as it was tried; None where less is taken than should be."""
-
-    largest: int | None
-    reason: str
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -94,7 +83,7 @@ def observe_refused_methods(origin: Origin, endpoint: Endpoint) -> RefusedMethod
     own = {name.lower(): value for name, value in endpoint.request_headers.items()}
     try:
         statuses = {
-            method: _status(origin, endpoint, method, {**own, "content-length": "0"}, patience_s=origin.timeout_s)
+            method: _status(origin, endpoint, method, {**own, "content-length": "0"})
             for method in members(endpoint.refuses_methods)
         }
     except TimeoutError as error:
@@ -104,44 +93,6 @@ def observe_refused_methods(origin: Origin, endpoint: Endpoint) -> RefusedMethod
     told = ", ".join(f"{method} {status or 'closed'}" for method, status in statuses.items())
     refused = tuple(method for method, status in statuses.items() if status in (*_METHOD_REFUSED, None))
     return RefusedMethods(refused, (Evidence(f"methods of {origin.url(endpoint.where)}", told),))
-
-
-def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
-    """Announce a body of the declared size and one of a byte more, and send neither.
-
-    CouldNotLook: the endpoint turns us away before it looks at the size.
-    """
-    declared: int = limit(endpoint.body_limit) if endpoint.body_limit else 0
-    method = endpoint.method if endpoint.method in ("POST", "PUT", "PATCH") else "POST"
-    own = {name.lower(): value for name, value in request_of(endpoint).headers}
-    headers = {"content-type": "application/octet-stream", **own, "expect": "100-continue"}
-
-    def announced(size: int) -> int | None:
-        with suppress(TimeoutError):
-            return _status(origin, endpoint, method, {**headers, "content-length": str(size)}, patience_s=_PATIENCE_S)
-        return None
-
-    statuses = {size: announced(size) for size in (declared, declared + 1)}
-    evidence = tuple(
-        Evidence(
-            f"{method} {origin.url(endpoint.where)} announcing {size} bytes",
-            str(status or "no answer: it waits for the body"),
-        )
-        for size, status in statuses.items()
-    )
-    # Where one byte more is refused for its size, an outage behind that is another check's concern.
-    unseen = _BEFORE_THE_SIZE if statuses[declared + 1] == 413 else (*_BEFORE_THE_SIZE, *_TOO_MUCH_FOR_NOW)
-    turned_away = {status for status in statuses.values() if status in unseen}
-    if turned_away:
-        raise CouldNotLook(
-            f"{method} {origin.url(endpoint.where)} answers {turned_away.pop()} before it looks at the size",
-            mend="declare `request_headers` and a `method` with which a body is welcome",
-        )
-    if statuses[declared] == 413:
-        return BodyLimit(None, f"{declared} bytes are refused already", evidence)
-    if statuses[declared + 1] == 413:
-        return BodyLimit(declared, f"more than {declared} bytes are refused", evidence)
-    return BodyLimit(declared + 1, f"{declared + 1} bytes are not refused", evidence)
 
 
 def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
@@ -154,16 +105,10 @@ def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
         "sec-websocket-key": key.decode(),
         "sec-websocket-version": "13",
     }
-    headers = {**_ours(origin), "origin": origin.home, **own, **upgrade}
+    headers = {"origin": origin.home, **own, **upgrade}
     answer = None
     with suppress(TimeoutError):
-        answer = origin.turnstile.past(
-            lambda: ask_head(
-                origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own)
-            ),
-            lambda head: head[0] if head else None,
-            origin.turnstile.statuses,
-        )
+        answer = ask_head(origin, "GET", endpoint.where, headers, patience_s=origin.timeout_s, carries_ours=bool(own))
     if answer is None:
         reason = "no answer"
     else:
@@ -176,26 +121,16 @@ def observe_websocket(origin: Origin, endpoint: Endpoint) -> Noticed:
     return Noticed(reason == "opened", reason, (Evidence(f"a WebSocket to {origin.url(endpoint.where)}", reason),))
 
 
-def _status(
-    origin: Origin, endpoint: Endpoint, method: str, headers: Mapping[str, str], *, patience_s: float
-) -> int | None:
-    answer = origin.turnstile.past(
-        lambda: ask_head(
-            origin,
-            method,
-            endpoint.where,
-            {**_ours(origin), **headers},
-            patience_s=patience_s,
-            carries_ours=bool(endpoint.request_headers),
-        ),
-        lambda head: head[0] if head else None,
-        origin.turnstile.statuses,
+def _status(origin: Origin, endpoint: Endpoint, method: str, headers: Mapping[str, str]) -> int | None:
+    answer = ask_head(
+        origin,
+        method,
+        endpoint.where,
+        headers,
+        patience_s=origin.timeout_s,
+        carries_ours=bool(endpoint.request_headers),
     )
     return answer[0] if answer else None
-
-
-def _ours(origin: Origin) -> dict[str, str]:
-    return {"host": origin.netloc, "user-agent": USER_AGENT, "accept": "*/*"}
 
 
 FACTS: Mapping[str, Callable[..., Any]] = {

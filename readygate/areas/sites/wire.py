@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from email.parser import BytesParser
 
 from readygate.areas.sites.connections import ending_in
+from readygate.areas.sites.fetch import USER_AGENT
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls.trust import careful_client, describing_context, fault_of
 from readygate.errors import CouldNotLook
 
 _LONGEST_HEAD = 65536
+_ON_ITS_WAY = (100, 102, 103)  # of these a proxy says the first by itself, whoever refuses the body after that
 
 
 @contextmanager
@@ -40,18 +42,28 @@ def connected(origin: Origin, *, carries_ours: bool = False) -> Iterator[socket.
 
 
 def ask_head(
-    origin: Origin, method: str, path: str, headers: dict[str, str], *, patience_s: float, carries_ours: bool = False
+    origin: Origin,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    patience_s: float,
+    carries_ours: bool = False,
 ) -> tuple[int, Message] | None:
     """Send the head of a request and read the head of the answer; None where it is closed without a word.
 
-    Raises TimeoutError where neither happens in this time.
+    Whom the site's rate limit refuses asks again when it may let in. Raises TimeoutError where neither happens in
+    this time.
     """
-    lines = [f"{method} {origin.prefix}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    try:
+
+    def ask() -> tuple[int, Message] | None:
         with connected(origin, carries_ours=carries_ours) as line, ending_in(patience_s, line):
-            line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            line.sendall(head_of(origin, method, path, headers))
             line.settimeout(patience_s)
-            return _head(line)
+            return read_head(line)
+
+    try:
+        return origin.turnstile.past(ask, lambda head: head[0] if head else None, origin.turnstile.statuses)
     except TimeoutError:
         raise
     except OSError as error:
@@ -73,15 +85,25 @@ def _secured(origin: Origin, context: ssl.SSLContext) -> ssl.SSLSocket:
         ) from None
 
 
-def _head(line: socket.socket) -> tuple[int, Message] | None:
-    held = b""
-    while b"\r\n\r\n" not in held:
-        chunk = line.recv(4096)
-        if not chunk or len(held) > _LONGEST_HEAD:
+def head_of(origin: Origin, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    """The head of a request as it travels; what every request has is added where it isn't given."""
+    fields = {"host": origin.netloc, "user-agent": USER_AGENT, "accept": "*/*", **headers}
+    lines = [f"{method} {origin.prefix}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def read_head(line: socket.socket, held: bytes = b"") -> tuple[int, Message] | None:
+    """Status and fields of the final answer, of which some may be held already; None where it breaks off."""
+    while True:
+        while b"\r\n\r\n" not in held:
+            chunk = line.recv(4096)
+            if not chunk or len(held) > _LONGEST_HEAD:
+                return None
+            held += chunk
+        head, _, held = held.partition(b"\r\n\r\n")
+        status, _, fields = head.partition(b"\r\n")
+        version, _, rest = status.partition(b" ")
+        if not version.startswith(b"HTTP/") or not rest[:3].isdigit():
             return None
-        held += chunk
-    status, _, fields = held.partition(b"\r\n\r\n")[0].partition(b"\r\n")
-    version, _, rest = status.partition(b" ")
-    if not version.startswith(b"HTTP/") or not rest[:3].isdigit():
-        return None
-    return int(rest[:3]), BytesParser().parsebytes(fields + b"\r\n\r\n", headersonly=True)
+        if int(rest[:3]) not in _ON_ITS_WAY:
+            return int(rest[:3]), BytesParser().parsebytes(fields + b"\r\n\r\n", headersonly=True)
