@@ -19,7 +19,7 @@ def test_front_page_has_the_declared_header(key, expected, front_page):
 
     Mend: set the header with `always` in the server block, and again where a location sets its own.
     """
-    assert front_page.header(key) in expected
+    assert front_page.header(key) in expected, front_page.why_no_header(key)
 
 
 @pytest.mark.check("http.status", severity="blocker")
@@ -46,7 +46,7 @@ def test_endpoint_answers_with_the_declared_header(key, expected, response):
 
     Mend: see with `curl -i` who sets it: the service, or the proxy before it.
     """
-    assert response.header(key) in expected
+    assert response.header(key) in expected, response.why_no_header(key)
 
 
 @pytest.mark.check("http.body", severity="major")
@@ -73,7 +73,7 @@ def test_error_pages_have_the_declared_header(key, expected, error_pages):
 
     Mend: nginx drops its headers from 4xx and 5xx unless `add_header` ends with `always`.
     """
-    assert error_pages.header(key) in expected
+    assert error_pages.header(key) in expected, error_pages.why_no_header(key)
 
 
 @pytest.mark.check("site.shows_debug", severity="blocker")

@@ -19,10 +19,12 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
+from readygate.areas.sites.exposure import observe_exposure
+from readygate.areas.sites.fetch import fetch
 from readygate.areas.sites.metrics_text import metric_names
-from readygate.areas.sites.site import Site
+from readygate.areas.sites.site import Site, origin_of
 from readygate.errors import CouldNotLook
-from tests.web import Answer, failing, nginx, reply, self_signed, tls_context, web_server, write_chain
+from tests.web import Answer, failing, nginx, reply, self_signed, site, tls_context, web_server, write_chain
 
 APP = "https://app.example"
 ADMIN = "https://admin.example"
@@ -87,6 +89,19 @@ def test_what_was_left_lying_about_is_found(path: str, content: bytes) -> None:
 
     assert failed(careless, exposes_files=False) == {"site.exposes_files"}
     assert not failed(always(404), exposes_files=False)
+
+
+def test_what_lies_at_the_root_of_the_host_is_found_also_where_the_url_has_a_prefix(tmp_path: Path) -> None:
+    with nginx(tmp_path, f"root {tmp_path};") as port:
+        declared = {"url": f"http://127.0.0.1:{port}/shop", "exposes_files": False}
+        assert not failing("sites", declared)
+        (tmp_path / ".env").write_text("SECRET_KEY=1")
+        assert failing("sites", declared) == {"site.exposes_files"}
+        assert observe_exposure(origin_of(site(**declared))).paths == ("/.env",)
+        (tmp_path / ".env").unlink()
+        (tmp_path / "shop").mkdir()
+        (tmp_path / "shop" / "dump.sql").write_text("-- MySQL dump 10\n")
+        assert observe_exposure(origin_of(site(**declared))).paths == ("/shop/dump.sql",)
 
 
 def test_a_site_that_shows_one_page_for_everything_exposes_and_hides_well() -> None:
@@ -503,13 +518,27 @@ def test_of_an_attribute_that_is_there_twice_the_last_counts() -> None:
     assert failed(setting("session=a; SameSite=Lax; samesite=none"), **declared) == {"http.cookies"}
 
 
-def test_of_two_headers_on_https_the_first_counts(tmp_path: Path) -> None:
+def test_of_two_headers_on_https_the_first_counts_and_over_http_none(tmp_path: Path) -> None:
     name = "Strict-Transport-Security"
-    declared = {"headers": {name: "~ max-age=[0-9]{8}"}}
-    for first, second, expected in ((31536000, 0, set()), (0, 31536000, {"site.headers"})):
-        rules = "".join(f'add_header {name} "max-age={age}";' for age in (first, second))
-        with nginx(tmp_path, f"{rules} return 204;") as port:
-            assert failing("sites", {"url": f"http://127.0.0.1:{port}", **declared}) == expected
+    chain, key = write_chain(tmp_path, self_signed("shop.example"))
+    declared = {
+        "resolve": "127.0.0.1",
+        "headers": {name: "~ max-age=[0-9]{8}"},
+        "headers_on_errors": {name: "~ max-age=[0-9]{8}"},
+        "endpoints": {"/": {"headers": {name: "~ max-age=[0-9]{8}"}}},
+    }
+    checks = {"site.headers", "site.headers_on_errors", "http.headers"}
+    for first, second, expected in ((31536000, 0, set()), (0, 31536000, checks)):
+        rules = "".join(f'add_header {name} "max-age={age}" always;' for age in (first, second))
+        secured = f"ssl_certificate {chain}; ssl_certificate_key {key}; {rules} root {tmp_path};"
+        tls = {"tls": {"ca": str(chain), "trusted": True}}
+        with nginx(tmp_path, secured, listen="ssl") as port:
+            assert failing("sites", {"url": f"https://shop.example:{port}", **tls, **declared}) == expected
+        with nginx(tmp_path, f"{rules} root {tmp_path};") as port:
+            assert failing("sites", {"url": f"http://shop.example:{port}", **declared}) == checks
+            seen = fetch(origin_of(site(f"http://shop.example:{port}", exposes_files=False)), "/")
+            assert "browsers ignore it over http://" in seen.why_no_header(name)
+            assert not seen.why_no_header("Server")
 
 
 def test_headers_on_errors_are_not_those_of_a_page_for_everything() -> None:

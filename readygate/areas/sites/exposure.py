@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -106,26 +106,37 @@ class ErrorPages:
             )
         return self.missing.header(name)
 
+    def why_no_header(self, name: str) -> str:
+        """Why a header of it is as good as none; empty where that isn't so."""
+        return self.missing.why_no_header(name)
+
 
 def observe_exposure(origin: Origin) -> Exposure:
     """Ask for what is left lying about most often, and believe only what gives itself away.
 
-    CouldNotLook: nothing was found, and some of it was not seen for a rate limit or an outage.
+    It is asked for below the site's url, and at the root of its host. CouldNotLook: nothing was found, and some of
+    it was not seen for a rate limit or an outage.
     """
-    answers = _ask_all(origin, (*_GIVEAWAYS, NO_SUCH_PAGE))
-    nothing = answers.pop(NO_SUCH_PAGE)
-    found = tuple(
-        path
-        for path, answer in answers.items()
-        if answer
-        and answer.status == 200
-        and re.search(_GIVEAWAYS[path], answer.content[:4096].decode("latin-1"), re.MULTILINE)
-        and not (nothing and _same(answer, nothing))
-    )
+    places = dict.fromkeys((origin, replace(origin, prefix="")))
+    found: list[str] = []
+    answered: dict[str, Response | None] = {}
+    for place in places:
+        answers = _ask_all(place, (*_GIVEAWAYS, NO_SUCH_PAGE))
+        nothing = answers.pop(NO_SUCH_PAGE)
+        found += [
+            place.prefix + path
+            for path, answer in answers.items()
+            if answer
+            and answer.status == 200
+            and re.search(_GIVEAWAYS[path], answer.content[:4096].decode("latin-1"), re.MULTILINE)
+            and not (nothing and _same(answer, nothing))
+        ]
+        answered |= {place.prefix + path: answer for path, answer in answers.items()}
     if not found:
-        _refuse_what_tells_nothing(origin, answers)
+        _refuse_what_tells_nothing(origin, answered)
     told = f"served: {', '.join(found)}" if found else "none of them is served"
-    return Exposure(found, (Evidence(f"{len(_GIVEAWAYS)} paths that should not be served by {origin.netloc}", told),))
+    asked = f"{len(answered)} paths that should not be served by {origin.netloc}"
+    return Exposure(tuple(found), (Evidence(asked, told),))
 
 
 def observe_hidden(origin: Origin, site: Site) -> Hidden:

@@ -30,6 +30,7 @@ from readygate.results import Evidence
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 USER_AGENT = f"readygate/{__version__}"
 _BEGINNING = 60  # characters of an answer that tell what it is
+_HSTS = "strict-transport-security"
 _MOST_HOPS = 10
 _MOST_BYTES = 5_000_000
 _UNPACKED = ("identity", *urllib3.HTTPResponse.CONTENT_DECODERS)
@@ -52,12 +53,18 @@ class Response:
     def header(self, name: str) -> str | None:
         """The header's value or None; several of one name are joined (RFC 9110, section 5.3).
 
-        Of Strict-Transport-Security browsers take the first, whatever comes after it (RFC 6797, section 8.1).
+        Of Strict-Transport-Security browsers take the first, whatever comes after it, and over http:// they take
+        none (RFC 6797, section 8.1).
         """
         values = [value for each, value in self.fields if each.lower() == name.lower()]
-        if name.lower() == "strict-transport-security":
-            values = values[:1]
+        if name.lower() == _HSTS:
+            values = [] if self.url.startswith("http:") else values[:1]
         return ", ".join(values) if values else None
+
+    def why_no_header(self, name: str) -> str:
+        """Why a header that was sent is as good as none; empty where that isn't so."""
+        ignored = name.lower() == _HSTS and self.url.startswith("http:")
+        return f"browsers ignore it over http://, as at {self.url}: declare it for https://" if ignored else ""
 
     @property
     def text(self) -> str:
