@@ -74,6 +74,16 @@ def fault_of_dump(ends: Ends) -> str | None:
     return None
 
 
+def fault_of_tar_end(ends: Ends) -> str | None:
+    """POSIX ends an archive with two blocks of zeros; tar itself lists one that was cut between two files."""
+    return None if ends.last[-1024:] == bytes(1024) else "it was cut short: the end of the archive is missing"
+
+
+def fault_of_archive_end(ends: Ends) -> str | None:
+    """Of a dump of pg_dump in tar format: pg_restore waits for ever where one was cut in the rows of a table."""
+    return fault_of_tar_end(ends) if ends.first[257:262] == b"ustar" else None
+
+
 def form_of(ends: Ends) -> str | None:
     """What a file is by its first bytes: a key of UNPACKERS, a word of _MAGIC, tar, sql, json; None is unknown."""
     known = next((form for magic, form in _MAGIC.items() if ends.first.startswith(magic)), None)

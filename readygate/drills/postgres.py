@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from readygate.drills.dumps import ends_of, fault_of_dump
+from readygate.drills.dumps import ends_of, fault_of_archive_end, fault_of_dump
+from readygate.drills.needs import TELLING, Needs, needs_in, quoted_name
 from readygate.drills.outcome import ASKING, NotRestorable, Questions, Restored
 from readygate.drills.scratch import Scratch
 from readygate.errors import CouldNotLook
@@ -51,31 +52,9 @@ _SETTINGS = {
 }
 
 _MAJOR = re.compile(r"\) (\d+)")
-_WRITTEN_BY = re.compile(r"^(?:--|;)\s+Dumped (?:from database version|by pg_dump version):? (\d+)", re.MULTILINE)
 _ERROR = re.compile(
     r"^(?:psql:\S+ |pg_restore: error: )?.*?(?:ERROR|FATAL):\s+(?:(?P<state>[0-9A-Z]{5}): )?(?P<said>.*)"
 )
-
-# The lines of a dump that say what it needs. A row of data that looks like one adds a role too many, no more.
-_TELLING = (
-    "^(-- Dumped |ALTER |DROP |GRANT |REVOKE |CREATE (ROLE|SCHEMA|POLICY|TABLESPACE) |SET default_tablespace = "
-    "|;  *Dumped )"
-)
-_ROLE = r'("(?:[^"\n]|"")+"|[\w$]+)'
-_OWNER = re.compile(
-    rf"^(?:ALTER .* OWNER TO|ALTER DEFAULT PRIVILEGES FOR ROLE|CREATE SCHEMA .* AUTHORIZATION) {_ROLE}", re.M
-)
-_GRANTEE = re.compile(
-    rf"^(?:ALTER DEFAULT PRIVILEGES .*|GRANT .*|CREATE POLICY .*|REVOKE .*) (?:TO|FROM) {_ROLE}", re.M
-)
-_TABLESPACE = re.compile(rf"^SET default_tablespace = {_ROLE};", re.M)
-_MAKES_TABLESPACE = re.compile(rf"^CREATE TABLESPACE {_ROLE} OWNER {_ROLE} LOCATION '.*';$", re.M)
-_MAKES_ROLE = re.compile(rf"^CREATE ROLE {_ROLE}", re.M)
-_MAKES_PUBLIC = re.compile(r"^CREATE SCHEMA public(?: AUTHORIZATION \S+)?;", re.M)
-_DROPS_FIRST = re.compile(
-    r"^(?:DROP (?!.* IF EXISTS)|ALTER TABLE (?!IF EXISTS).* DROP CONSTRAINT (?!IF EXISTS))", re.M
-)
-_NO_ROLE = ("PUBLIC", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE")
 
 # The scratch server lacks something that the real one has; the backup may well be right.
 _LACKS = (
@@ -92,6 +71,12 @@ _LACKS = (
     (r'tablespace "([^"]+)" does not exist', "dump with --no-tablespaces; this machine has no {0}"),
     (r'parameter "default_tablespace": "([^"]+)"', "dump with --no-tablespaces; this machine has no {0}"),
 )
+
+# What nothing in the dump has made before it is used.
+_IS_MISSING = re.compile(r"(?:schema|type|relation|function|sequence|collation) .* does not exist$")
+_IN_A_FUNCTION = re.compile(r"^CONTEXT: .*function", re.MULTILINE)
+_BY_ITS_PATH = "; a function finds it by the search_path only, so name its schema there, or give the function a path"
+_A_PART = "; nothing in the dump makes it, as where it holds a part only (--schema, --table, --data-only)"
 
 # The tables of users, by their quoted names; partitions count with the table that they are parts of.
 TABLES = """
@@ -154,31 +139,32 @@ def restore_postgres(scratch: Scratch, dump: Path, *, is_sql: bool, questions: Q
 
     NotRestorable: the dump is at fault. CouldNotLook: this machine is.
     """
-    if is_sql and (fault := fault_of_dump(ends_of(dump))):
+    fault_of_ends = fault_of_dump if is_sql else fault_of_archive_end
+    if dump.is_file() and (fault := fault_of_ends(ends_of(dump))):
         raise NotRestorable(fault)
     script = dump if is_sql else _script_of(scratch, dump)
-    marks = _marks_of(scratch, script)
-    if marks.makes_tablespace:
+    needs = _needs_of(scratch, script)
+    if needs.makes_tablespace:
         raise CouldNotLook(
-            f"the dump makes the tablespace {marks.makes_tablespace} where its server had it, outside of the drill",
+            f"the dump makes the tablespace {needs.makes_tablespace} where its server had it, outside of the drill",
             mend="dump with --no-tablespaces, or drill a base backup",
         )
-    major, programs = programs_for(max(marks.majors, default=1))
+    major, programs = programs_for(max(needs.majors, default=1))
     server = ScratchServer(scratch, programs)
     with scratch.step(f"start PostgreSQL {major}"):
         server.start()
-        for role in marks.roles:
+        for role in needs.roles:
             server.do(f"create role {role} superuser")
         server.do(f"create database {_DATABASE} template template0")
-        for tablespace in marks.tablespaces if is_sql else ():
+        for tablespace in needs.tablespaces if is_sql else ():
             server.do("set allow_in_place_tablespaces = on", f"create tablespace {tablespace} location ''")
-        if marks.makes_public:
+        if needs.makes_public:
             server.do("drop schema public", database=_DATABASE)
     with scratch.step("restore"):
         try:
             server.load(dump, is_sql=is_sql)
         except NotRestorable as fault:
-            if marks.drops_first and "does not exist" in str(fault):
+            if needs.drops_first and "does not exist" in str(fault):
                 raise CouldNotLook(
                     f"the dump drops what an empty server does not have: {fault}",
                     mend="dump without --clean, or with --if-exists beside it",
@@ -208,33 +194,11 @@ def _script_of(scratch: Scratch, dump: Path) -> Path:
     return script.output
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """What a dump needs to find where it is restored: at least which major, which roles and which tablespaces."""
-
-    majors: tuple[int, ...]
-    roles: tuple[str, ...]
-    tablespaces: tuple[str, ...]
-    makes_tablespace: str | None
-    makes_public: bool
-    drops_first: bool
-
-
-def _marks_of(scratch: Scratch, script: Path) -> _Marks:
-    told = scratch.run(["grep", "-aE", _TELLING, script])
+def _needs_of(scratch: Scratch, script: Path) -> Needs:
+    told = scratch.run(["grep", "-aE", TELLING, script])
     if told.exit > 1:
         raise CouldNotLook(f"the dump can't be searched: {_first_line(told.said)}")
-    text = told.text
-    named = {found[1] for pattern in (_OWNER, _GRANTEE) for found in pattern.finditer(text)}
-    named -= {found[1] for found in _MAKES_ROLE.finditer(text)}
-    return _Marks(
-        tuple(int(found[1]) for found in _WRITTEN_BY.finditer(text)),
-        tuple(sorted(role for role in named if role.upper() not in _NO_ROLE)),
-        tuple(sorted({found[1] for found in _TABLESPACE.finditer(text)} - {"pg_default"})),
-        made[1] if (made := _MAKES_TABLESPACE.search(text)) else None,
-        bool(_MAKES_PUBLIC.search(text)),
-        bool(_DROPS_FIRST.search(text)),
-    )
+    return needs_in(told.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +336,11 @@ def _not_restorable(said: str) -> Exception:
                 f"the dump could not be restored here: {_first_line(said)}",
                 mend=mend.format(next((each for each in lacking.groups() if each), "it")),
             )
-    return NotRestorable(f"the restore stopped at: {_first_line(said)}")
+    first = _first_line(said)
+    why = ""
+    if _IS_MISSING.match(first):
+        why = _BY_ITS_PATH if _IN_A_FUNCTION.search(said) else _A_PART
+    return NotRestorable(f"the restore stopped at: {first}{why}")
 
 
 def _first_line(said: str) -> str:
@@ -388,7 +356,7 @@ def _bare(query: str) -> str:
 
 
 def _quoted(table: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in table.split("."))
+    return ".".join(map(quoted_name, table.split(".")))
 
 
 def _literal(text: str) -> str:

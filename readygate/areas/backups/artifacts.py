@@ -155,11 +155,6 @@ def is_hollow(name: str, size: int) -> bool:
     return size <= (_LARGEST_HOLLOW if kind_of(name).unpacker else 0)
 
 
-def fault_of_tar_end(ends: Ends) -> str | None:
-    """POSIX ends an archive with two blocks of zeros; tar itself lists one that was cut between two files."""
-    return None if ends.last[-1024:] == bytes(1024) else "it was cut short: the end of the archive is missing"
-
-
 def fault_of_zip(data: bytes) -> str | None:
     """What is wrong with a zip archive, every file of which is read."""
     try:

@@ -22,14 +22,13 @@ from readygate.areas.backups.artifacts import (
     fault_of_aof,
     fault_of_json,
     fault_of_rdb,
-    fault_of_tar_end,
     fault_of_words,
     fault_of_zip,
     models_in,
 )
 from readygate.areas.backups.dump_lines import AWK, DumpLines, read_dump_lines
 from readygate.areas.backups.sqlite_copy import fault_in_report, fault_of_database
-from readygate.drills.dumps import Ends, fault_of_dump, form_of
+from readygate.drills.dumps import Ends, fault_of_archive_end, fault_of_dump, fault_of_tar_end, form_of
 from readygate.errors import CouldNotLook
 from readygate.units import show_size
 
@@ -214,7 +213,7 @@ class Look:
         """What pg_restore complains of when it reads all of an archive: a list of it hides a flipped byte."""
         if form_of(ends) != "pgdump":
             return "it does not begin as a dump of pg_dump does"
-        if fault := self._complaint(f"{self._stream} | pg_restore --file=/dev/null"):
+        if fault := fault_of_archive_end(ends) or self._complaint(f"{self._stream} | pg_restore --file=/dev/null"):
             return fault
         # It takes zeros for a list of nothing, and is content.
         listed = self._ask(f"{_POSTGRES_TOOLS}\n{self._stream} | pg_restore --list | grep -a 'TOC Entries: '")
