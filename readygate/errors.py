@@ -45,12 +45,16 @@ class Problem:
 
 
 class Mistake(ValueError):
-    """A value that can't be used, raised where the place in the file isn't known yet."""
+    """A value that can't be used, raised where the place in the file isn't known yet.
 
-    def __init__(self, wrong: str, mend: str = "") -> None:
+    `at` are the keys that lead to it from what is looked at as a whole.
+    """
+
+    def __init__(self, wrong: str, mend: str = "", at: tuple[str, ...] = ()) -> None:
         super().__init__(f"{wrong}; {mend}" if mend else wrong)
         self.wrong = wrong
         self.mend = mend
+        self.at = at
 
 
 class ReadygateError(Exception):

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readygate.areas.load.plan import Thresholds
 from readygate.areas.load.run import LoadRun, _refuse_empty
+from readygate.areas.load.thresholds import Thresholds
 from readygate.errors import CouldNotLook
 from readygate.load.histogram import add, bucket, merged, middle, quantile, total
 from readygate.load.outcome import Outcome

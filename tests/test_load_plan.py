@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.load.plan import PRODUCTION, Load
+from readygate.areas.load.plan import PRODUCTION, Load, forbidden
 from readygate.errors import InventoryError, Mistake
 from readygate.inventory import load
 from readygate.load.intent import intent
@@ -143,6 +143,16 @@ def test_journeys_of_two_requests_make_twice_the_rate() -> None:
         ({"users": {"max": 750, "locustfile": "gone.py"}}, "there is no file 'gone.py'"),
         ({"users": {"max": 750, "mix": [{"journey": "x", "steps": ["/"]}]}}, "is not a request"),
         ({"thresholds": {"errors": "0%", "endpoints": {"GET /x": {"p95": "1s"}}}}, "no step is called 'GET /x'"),
+        ({"thresholds": {"errors": "0%", "p95": ">=1s"}}, "has no limit on the side where things go wrong"),
+        ({"thresholds": {"errors": "0%", "rate": "<=1/s"}}, "has no limit on the side where things go wrong"),
+        ({"thresholds": {"errors": "0%", "endpoints": {"GET /items": {"p95": ">1s"}}}}, "write it with <="),
+        ({"compare": {"p95": ">5%"}}, "has no limit on the side where things go wrong"),
+        ({"watch": {"on": "app-1", "cpu": ">5%"}}, "has no limit on the side where things go wrong"),
+        ({"timeout": "400ms"}, "p99 may be 500ms, and whatever takes longer than 400ms is no answer but an error"),
+        ({"target": "http://me:secret@app.test"}, "credentials as a header"),
+        ({"target": "http://app.test/?shop=1"}, "write a query in the steps"),
+        ({"generator": {"processes": 0}}, "write 1 to 256, or auto"),
+        ({"generator": {"processes": 2, "workers": 2}}, "processes here, or from workers elsewhere"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -159,6 +169,20 @@ def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, Any], said: st
 )
 def test_a_name_that_nothing_fills_is_refused(steps: list[Any], said: str) -> None:
     assert said in refused(users={"max": 1500, "mix": [{"journey": "browse", "steps": steps}]})
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"request": "GET /items", "contains": ""}, "at least 1 character"),
+        ({"request": "GET /items", "status": 2000}, "no answer ends with status 2000"),
+        ({"request": "HEAD /items", "contains": "x"}, "has no body to look at"),
+        ({"request": "GET /items", "headers": {"X Name": "a"}}, "a header 'X Name' can't be sent so"),
+        ({"request": "GET /items", "headers": {"X-Name": "a\nb"}}, "a header 'X-Name' can't be sent so"),
+    ],
+)
+def test_a_step_that_cannot_be_sent_or_cannot_fail_is_refused(step: dict[str, Any], said: str) -> None:
+    assert said in refused(users={"max": 750, "mix": [{"journey": "browse", "steps": [step]}]})
 
 
 def test_names_are_filled_by_steps_before_and_bodies_may_have_braces() -> None:
@@ -179,6 +203,38 @@ def test_data_with_ragged_lines_is_refused(tmp_path: Path) -> None:
     for lines in ("name,mail\nada\n", "name\nada,ada@example.com\n"):
         path.write_text(lines)
         assert "line 1 below the heading" in refused(users=users)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b"", "has no lines below its heading"),
+        (b"name,name\nada,alan\n", "has two columns called 'name'"),
+        ("name\nАда\n".encode("cp1251"), "is not a text in UTF-8"),
+        (
+            b"name;mail\nada;ada@example.com\n",
+            "nothing fills {name} in GET /{name}; what is known is name;mail, unique",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused(written: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(written)
+    users = {"max": 750, "mix": [{"journey": "browse", "steps": ["GET /{name}"]}], "data": str(path)}
+    assert said in refused(users=users)
+
+
+def test_data_may_come_from_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("name\nАда\n", encoding="utf-8-sig")
+    users = {"max": 750, "mix": [{"journey": "browse", "steps": ["GET /{name}"]}], "data": str(path)}
+    assert Load.model_validate(declared(users=users)).planned("steady").data == ({"name": "Ада"},)
+
+
+def test_a_locust_file_that_is_no_python_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("import locust\nclass Reader(:\n")
+    assert "is no Python: invalid syntax in line 2" in refused(users={"max": 750, "locustfile": str(path)})
 
 
 INVENTORY = """\
@@ -211,11 +267,42 @@ def test_load_that_nothing_allows_is_refused_at_its_line(tmp_path: Path) -> None
         loaded(tmp_path, "'http://other.test'")
 
 
+def test_what_a_whole_plan_says_is_told_at_the_line_of_what_to_change(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text(INVENTORY.format(allowed="'http://app.test'").replace("errors: 0%", "errors: 0%, p99: 1s"))
+    with pytest.raises(InventoryError) as caught:
+        load(path, None, {})
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.position.line) == ("load.steady.users.max", 8)
+    assert problem.mend == "write users.max: 15, which leaves half as many again"
+
+
+def test_a_bad_member_of_a_list_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text(INVENTORY.format(allowed="'http://app.test'").replace("hold: 5s", "hold: soon"))
+    with pytest.raises(InventoryError) as caught:
+        load(path, None, {})
+    assert [each.path for each in caught.value.problems] == ["load.steady.stages[0].hold"]
+
+
 def test_load_on_production_has_to_be_asked_for_twice(tmp_path: Path) -> None:
     assert loaded(tmp_path, "'http://app.test'", "staging").leaves
     with pytest.raises(InventoryError, match="has to be asked for twice"):
         loaded(tmp_path, "'http://app.test'", "production")
     assert loaded(tmp_path, "'http://app.test'", "production", **{PRODUCTION: "production"}).leaves
+
+
+@pytest.mark.parametrize("environment", ["prod", "Production", "prod-eu", "eu.production", "live"])
+def test_production_is_told_by_its_name(environment: str) -> None:
+    plans = {"steady": Load.model_validate(declared())}
+    assert list(forbidden(plans, ("http://app.test",), environment, {}))
+    assert not list(forbidden(plans, ("http://app.test",), environment, {PRODUCTION: environment}))
+
+
+@pytest.mark.parametrize("environment", ["", "staging", "preprod", "pre-prod", "non-prod", "livestock"])
+def test_what_is_not_production_is_asked_for_once(environment: str) -> None:
+    plans = {"steady": Load.model_validate(declared())}
+    assert not list(forbidden(plans, ("http://app.test",), environment, {}))
 
 
 def test_a_run_says_beforehand_what_it_will_do() -> None:

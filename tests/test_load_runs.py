@@ -483,6 +483,13 @@ def test_a_generator_that_breaks_says_so(target: Target, tmp_path: Path) -> None
         send(made, tmp_path / "out.json", lambda line: None)
 
 
+def test_a_locust_file_without_users_says_so(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("import locust\n")
+    users = {"max": 5, "locustfile": str(tmp_path / "empty.py")}
+    with pytest.raises(CouldNotLook, match=r"empty\.py has no users"):
+        run(plan(target.url, users=users, thresholds={"errors": 0}))
+
+
 def test_processes_of_one_session_share_one_run(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from readygate.spec import Path, Spec, dotted
 
 def problems_in(error: ValidationError, places: Places, document: type[BaseModel]) -> Iterator[Problem]:
     """Pydantic's findings about a document of this kind in the user's words, each at its line."""
-    found = [(tuple(part for part in each["loc"] if part != "[key]"), each) for each in error.errors()]
+    found = [(_path(each), each) for each in error.errors()]
     misspelt = {(*path[:-1], _meant(path, document)) for path, each in found if each["type"] == "extra_forbidden"}
     nameless = _nameless(found, document)
     for path, each in found:
@@ -27,6 +27,8 @@ def problems_in(error: ValidationError, places: Places, document: type[BaseModel
         above = next((path[:end] for end in range(len(path)) if path[:end] in nameless), None)
         if above is not None and path[len(above)] in nameless[above].model_fields:
             continue  # it follows from the name that is missing
+        if each["type"] == "too_short" and any(other[: len(path)] == path != other for other, _ in found):
+            continue  # it has members, which can't be used
         wrong, mend = _in_words(each, path, document, places)
         yield Problem(_place(each, path, places), dotted(path), wrong, mend)
     for above, model in nameless.items():
@@ -34,6 +36,12 @@ def problems_in(error: ValidationError, places: Places, document: type[BaseModel
         wrong = f"the {model.noun.replace('_', ' ')} that this is of has no name"
         mend = f"write its name before '{first[-1]}', and indent under that what holds of it"
         yield Problem(places.of(first), dotted(first), wrong, mend)
+
+
+def _path(error: Any) -> Path:
+    found = tuple(part for part in error["loc"] if part != "[key]")
+    mistake = error.get("ctx", {}).get("error")
+    return (*found, *mistake.at) if isinstance(mistake, Mistake) else found
 
 
 def _place(error: Any, path: Path, places: Places) -> Position:

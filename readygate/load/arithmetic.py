@@ -12,6 +12,7 @@ from readygate.load.trust import fewest_for
 from readygate.units import show_duration, show_rate
 
 _ROOM = 0.005  # of the rate: what is under way as the measured time ends, and so isn't answered in it
+_RATE = ("thresholds", "rate")
 _SPARE = 1.5  # of the users that are busy when every request takes as long as it may
 _LOOSEST_FIRST = ("p99", "p95", "p90", "p50")
 
@@ -30,12 +31,14 @@ def refuse_infeasible(plan: Plan, least_rate: float | None, limits: Mapping[str,
         raise Mistake(
             f"arrivals make {show_rate(_round(most))} at most, and the threshold demands {show_rate(least_rate)}",
             f"raise the arrival rate to {wanted}, or lower the threshold",
+            at=_RATE,
         )
     if least_rate is not None and least_rate > most * (1 - _ROOM / 2):
         raise Mistake(
             f"arrivals make {show_rate(_round(most))}, and a threshold of {show_rate(least_rate)} would be met by "
             "chance only: some answers are still under way as the measured time ends",
             f'write rate: ">={show_rate(_round(most * (1 - _ROOM)))}"',
+            at=_RATE,
         )
     level = next((limits[name] for name in _LOOSEST_FIRST if name in limits), None)
     if level is None:
@@ -46,6 +49,7 @@ def refuse_infeasible(plan: Plan, least_rate: float | None, limits: Mapping[str,
             f"{plan.users} users are too few for {show_rate(_round(plan.rate * plan.schedule.peak))} journeys of "
             f"{plan.steps_a_journey:g} requests that may take {show_duration(level)} each",
             f"write users.max: {needed}, which leaves half as many again",
+            at=("users", "max"),
         )
 
 
@@ -66,6 +70,7 @@ def _refuse_idle_users(plan: Plan, least_rate: float | None, limits: Mapping[str
         raise Mistake(
             f"{plan.users} users {thinking} can make {cap} at most, and the threshold demands {wanted}",
             f"that needs {needed} users; better, hold the rate with arrival: {{rate: {wanted}}}",
+            at=("users", "max"),
         )
 
 
@@ -73,12 +78,15 @@ def refuse_beyond(plan: Plan, rate: float, users: int, seconds: float) -> None:
     """Raise Mistake where a plan is larger than its ceiling."""
     peak = (plan.rate or 0.0) * plan.schedule.peak
     if peak > rate:
-        raise Mistake(f"{show_rate(_round(peak))} is above the ceiling of {show_rate(rate)}", "raise ceiling.rate")
+        above = f"{show_rate(_round(peak))} is above the ceiling of {show_rate(rate)}"
+        raise Mistake(above, "raise ceiling.rate", at=("arrival", "rate"))
     if plan.users > users:
-        raise Mistake(f"{plan.users} users are more than the ceiling of {users}", "raise ceiling.users")
+        more = f"{plan.users} users are more than the ceiling of {users}"
+        raise Mistake(more, "raise ceiling.users", at=("users", "max"))
     if plan.schedule.seconds > seconds:
         took = show_duration(plan.schedule.seconds)
-        raise Mistake(f"{took} is longer than the ceiling of {show_duration(seconds)}", "raise ceiling.time")
+        longer = f"{took} is longer than the ceiling of {show_duration(seconds)}"
+        raise Mistake(longer, "raise ceiling.time", at=("stages",))
 
 
 def refuse_too_few(plan: Plan, percentiles: Iterable[str]) -> None:
@@ -93,26 +101,29 @@ def refuse_too_few(plan: Plan, percentiles: Iterable[str]) -> None:
             raise Mistake(
                 f"{name} takes {needed} answers to tell, and {answers:.0f} are measured",
                 f"measure for {show_duration(longer)}, or leave {name} out",
+                at=("thresholds", name),
             )
 
 
 def refuse_unfilled(plan: Plan) -> None:
     """Raise Mistake where a path or a header has a `{name}` that nothing before it fills."""
     signed_in = {"unique", *(plan.data[0] if plan.data else ())}
-    _refuse_unfilled(plan.sign_in, signed_in)
+    _refuse_unfilled(plan.sign_in, signed_in, ("users", "sign_in"))
     for journey in plan.journeys:
-        _refuse_unfilled(journey.steps, set(signed_in))
+        _refuse_unfilled(journey.steps, set(signed_in), ("users", "mix"))
 
 
-def _refuse_unfilled(steps: Iterable[Step], known: set[str]) -> None:
+def _refuse_unfilled(steps: Iterable[Step], known: set[str], at: tuple[str, ...]) -> None:
     for step in steps:
         # Bodies may have braces of their own, as JSON and GraphQL do.
         texts = (step.path, *(value for _, value in step.headers))
         unfilled = [name for text in texts for name in SLOT.findall(text) if name not in known]
         if unfilled:
+            names = ", ".join(sorted(known))
             raise Mistake(
-                f"nothing fills {{{unfilled[0]}}} in {step.method} {step.path}",
+                f"nothing fills {{{unfilled[0]}}} in {step.method} {step.path}; what is known is {names}",
                 "capture it in a step before, or give it a column in users.data",
+                at=at,
             )
         known |= {name for name, _ in step.capture}
 

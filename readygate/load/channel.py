@@ -12,7 +12,10 @@ _CHUNK = 65536
 @cache
 def trusting(ca: str) -> ssl.SSLContext:
     """Trusts a private CA, or whom this machine trusts; made once, as to read them takes longer than a visit."""
-    tls = ssl.create_default_context(cafile=ca or None)
+    try:
+        tls = ssl.create_default_context(cafile=ca or None)
+    except OSError as error:
+        raise OSError(f"the CA's certificate '{ca}' can't be used: {error}") from None
     tls.set_alpn_protocols(["http/1.1"])
     return tls
 

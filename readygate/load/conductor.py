@@ -18,6 +18,7 @@ from locust.runners import STATE_MISSING, MasterRunner
 from readygate.load.histogram import add, merged, quantile
 from readygate.load.plan import Plan
 from readygate.load.sender import DONE, READY
+from readygate.load.visitor import Visitor
 
 _READY_WITHIN_S = 60
 _HEAD_START_S = 0.3
@@ -34,6 +35,7 @@ class Conductor:
         self._sender = getattr(environment, "sender", None)
         self._plan = Plan.from_json(plan_file.read_text())
         self._out = out
+        self._has_no_users_of_its_own = environment.user_classes == [Visitor]
         self._parent = os.getppid()
         self._ids: list[str] = []
         self._ready: set[str] = set()
@@ -76,6 +78,9 @@ class Conductor:
 
     def _prepare(self) -> None:
         self._ids = sorted(self._runner.clients) if isinstance(self._runner, MasterRunner) else ["local"]
+        if self._plan.locustfile and self._has_no_users_of_its_own:
+            self._problem = f"{self._plan.locustfile} has no users: a class of Locust's User, with a task"
+            return
         plan = self._plan.to_json()
         for index, each in enumerate(self._ids):
             self._runner.send_message("readygate-plan", {"plan": plan, "index": index}, each)

@@ -23,76 +23,22 @@ from readygate.areas.load.settings import (
     origin,
     read_rows,
 )
+from readygate.areas.load.thresholds import Compare, Thresholds
 from readygate.areas.load.watch import Watch
-from readygate.conditions import Bound
 from readygate.errors import Mistake
-from readygate.expectation import AtLeastRate, AtMostDuration, AtMostPercent, Expectation, Seconds
+from readygate.expectation import Seconds
 from readygate.load import plan
 from readygate.load.arithmetic import refuse_beyond, refuse_infeasible, refuse_too_few, refuse_unfilled
-from readygate.load.baseline import FEWEST
-from readygate.load.outcome import PERCENTILES
 from readygate.load.schedule import Schedule
 from readygate.load.schedule import Stage as Span
 from readygate.spec import Spec
+from readygate.units import show_duration
 
 PRODUCTION = "READYGATE_ALLOW_PRODUCTION_LOAD"
 
+# An environment whose name says so, such as prod-eu; preprod and nonprod are others.
+_PRODUCTION = re.compile(r"(?<!pre)(?<!pre[-_.])(?<!non)(?<!non[-_.])prod|^live$", re.IGNORECASE)
 _A_PROCESS = 5000  # requests a second that one process of the generator sends with ease
-
-
-class EndpointThresholds(Spec):
-    """What must hold of one endpoint, by the name it has in the results: `GET /items/{id}`."""
-
-    area: ClassVar[str] = "load.endpoint"
-    noun: ClassVar[str] = "endpoint_thresholds"
-
-    p50: AtMostDuration | None = Field(None, description="How long half of the answers may take.")
-    p95: AtMostDuration | None = Field(None, description="How long 95 of 100 answers may take.")
-    p99: AtMostDuration | None = Field(None, description="How long 99 of 100 answers may take.")
-    errors: AtMostPercent | None = Field(None, description="The share of wrong, broken and missing answers.")
-
-
-class Thresholds(Spec):
-    """What must hold while the load lasts. Answer times count from when a visitor meant to ask."""
-
-    area: ClassVar[str] = "load"
-    noun: ClassVar[str] = "thresholds"
-
-    rate: AtLeastRate | None = Field(None, description="Right answers a second, over the whole measured time.")
-    worst_rate: AtLeastRate | None = Field(None, description="Right answers a second in the worst ten seconds.")
-    p50: AtMostDuration | None = Field(None, description="How long half of the answers may take.")
-    p90: AtMostDuration | None = Field(None, description="How long 90 of 100 answers may take.")
-    p95: AtMostDuration | None = Field(None, description="How long 95 of 100 answers may take.")
-    p99: AtMostDuration | None = Field(None, description="How long 99 of 100 answers may take.")
-    p99_9: AtMostDuration | None = Field(None, description="How long 999 of 1000 answers may take.")
-    max: AtMostDuration | None = Field(None, description="How long any answer may take.")
-    errors: AtMostPercent = Field(description="The share of wrong, broken and missing answers, e.g. 0%.")
-    endpoints: dict[str, EndpointThresholds] = Field({}, description="The same for single endpoints.")
-
-    @property
-    def latencies(self) -> tuple[str, ...]:
-        """The percentiles that are limited."""
-        return tuple(name for name in PERCENTILES if getattr(self, name) is not None)
-
-    @property
-    def latency_limits(self) -> dict[str, float]:
-        """The limits on answer times, in seconds, by percentile."""
-        limits = {name: _bounds(getattr(self, name), ("<=", "<")) for name in PERCENTILES}
-        return {name: min(found) for name, found in limits.items() if found}
-
-
-class Compare(Spec):
-    """Against the last good runs of the same plan: how much slower it may be, where it isn't chance."""
-
-    area: ClassVar[str] = "load.baseline"
-    noun: ClassVar[str] = "compare"
-
-    runs: int = Field(10, ge=FEWEST, le=50, description="How many of the last good runs to compare with.")
-    confidence: Share = Field(0.95, description="How sure to be that it isn't chance.")
-    folder: str = Field("baselines", description="Where good runs are kept.")
-    p50: AtMostPercent | None = Field(None, description="How much slower half of the answers may be.")
-    p95: AtMostPercent | None = Field(None, description="How much slower 95 of 100 answers may be.")
-    p99: AtMostPercent | None = Field(None, description="How much slower 99 of 100 answers may be.")
 
 
 class Load(Spec):
@@ -122,13 +68,21 @@ class Load(Spec):
                 "write arrival: {rate: 100/s}, or users.think: [1s, 3s] for a closed model",
             )
         if not any(stage.measure for stage in self.stages):
-            raise Mistake("no stage is measured", "write measure: true in one")
+            raise Mistake("no stage is measured", "write measure: true in one", at=("stages",))
         planned = self.planned("")
         refuse_beyond(planned, self.ceiling.rate, self.ceiling.users, self.ceiling.time)
-        refuse_infeasible(planned, _least(self.thresholds.rate), self.thresholds.latency_limits)
+        refuse_infeasible(planned, self.thresholds.least_rate, self.thresholds.latency_limits)
         refuse_too_few(planned, self.thresholds.latencies)
         refuse_unfilled(planned)
         self._refuse_unknown_endpoints(planned)
+        limit, name = self.thresholds.longest
+        if limit > self.timeout:
+            raise Mistake(
+                f"{name} may be {show_duration(limit)}, and whatever takes longer than {show_duration(self.timeout)} "
+                "is no answer but an error",
+                f"write a timeout of more than {show_duration(limit)}",
+                at=("timeout",),
+            )
         return self
 
     def refuse_name(self, name: str) -> None:
@@ -142,7 +96,11 @@ class Load(Spec):
         known = planned.endpoints
         unknown = [name for name in self.thresholds.endpoints if known and name not in known]
         if unknown:
-            raise Mistake(f"no step is called '{unknown[0]}'", f"steps are: {', '.join(known)}")
+            raise Mistake(
+                f"no step is called '{unknown[0]}'",
+                f"steps are: {', '.join(known)}",
+                at=("thresholds", "endpoints", unknown[0]),
+            )
 
     def planned(self, name: str) -> plan.Plan:
         """The plan as the generator gets it."""
@@ -183,15 +141,6 @@ def _with_processes(made: plan.Plan, wanted: Literal["auto"] | int) -> plan.Plan
     return replace(made, processes=max(1, min(ceil(peak / _A_PROCESS), os.cpu_count() or 1)))
 
 
-def _bounds(expectation: Expectation | None, signs: tuple[str, ...]) -> list[float]:
-    conditions = expectation.fail or expectation.warn if expectation else ()
-    return [float(each.limit) for each in conditions if isinstance(each, Bound) and each.sign in signs]
-
-
-def _least(expectation: Expectation | None) -> float | None:
-    return max(_bounds(expectation, (">=", ">")), default=None)
-
-
 def forbidden(
     plans: Mapping[str, Load], allowed: tuple[str, ...], environment: str, environ: Mapping[str, str]
 ) -> Iterator[tuple[tuple[str, ...], Mistake]]:
@@ -201,7 +150,7 @@ def forbidden(
         where = ("load", name, "target")
         if origin(each.target) not in origins:
             yield where, Mistake(f"nothing allows load on {each.target}", f"write allow_load: [{each.target}]")
-        elif environment in ("production", "prod") and environ.get(PRODUCTION) != environment:
+        elif _PRODUCTION.search(environment) and environ.get(PRODUCTION) != environment:
             yield (
                 where,
                 Mistake(

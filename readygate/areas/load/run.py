@@ -26,7 +26,8 @@ from readygate.load.trust import fewest_for
 from readygate.results import Evidence
 
 if TYPE_CHECKING:
-    from readygate.areas.load.plan import Compare, Load
+    from readygate.areas.load.plan import Load
+    from readygate.areas.load.thresholds import Compare
 
 _SHARE_OF_TIMEOUT = 0.1  # how late a generator may be that says of an answer that it didn't come in time
 _MORE = "give the generator more processes, or a machine of its own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from csv import DictReader
@@ -18,6 +19,8 @@ from readygate.expectation import Seconds
 from readygate.load import plan
 from readygate.spec import Setting
 
+_PROCESSES = 256  # at most on one machine
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _REQUEST = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/\S*)")
 
 
@@ -57,6 +60,12 @@ def origin(url: str) -> str:
 
 def _target_url(url: str) -> str:
     origin(url)
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise Mistake(
+            "a target is scheme, host, port and the beginning of all paths",
+            "write a query in the steps, and credentials as a header of theirs",
+        )
     return url.rstrip("/")
 
 
@@ -98,7 +107,7 @@ class Step(Setting):
     body: str | None = Field(None, description="Its body, as text.")
     send: dict[str, Any] | None = Field(None, description="Its body, sent as JSON.")
     status: tuple[int, ...] | int | None = Field(None, description="The right statuses; else any of 2xx.")
-    contains: str | None = Field(None, description="Text that a right answer has in it.")
+    contains: str | None = Field(None, min_length=1, description="Text that a right answer has in it.")
     json_: dict[str, str | int | float | bool | None] = Field(
         {}, alias="json", description="Values of a right answer by dotted path, such as user.name."
     )
@@ -119,7 +128,20 @@ class Step(Setting):
             raise Mistake(f"'{self.request}' is not a request", "write a method and a path, e.g. GET /items/{id}")
         if self.body is not None and self.send is not None:
             raise Mistake("body and send are both the body", "write one of them")
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name) or "\n" in value or "\r" in value:
+                mend = "write its name in letters and dashes, and its value on one line"
+                raise Mistake(f"a header '{name}' can't be sent so", mend, at=("headers", name))
+        for each in self.statuses:
+            if not 200 <= each <= 599:
+                raise Mistake(f"no answer ends with status {each}", "write one from 200 to 599", at=("status",))
+        if self.request.startswith("HEAD ") and (self.contains or self.json_ or self.capture):
+            raise Mistake("what answers a HEAD has no body to look at", "ask with GET, or look at its status alone")
         return self
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        return (self.status,) if isinstance(self.status, int) else self.status or ()
 
     def planned(self) -> plan.Step:
         method, _, path = self.request.partition(" ")
@@ -133,7 +155,7 @@ class Step(Setting):
             self.name or path,
             tuple(headers.items()),
             body,
-            (self.status,) if isinstance(self.status, int) else self.status or (),
+            self.statuses,
             self.contains or "",
             tuple(self.json_.items()),
             tuple(self.capture.items()),
@@ -169,6 +191,8 @@ class Users(Setting):
         for path in (self.data, self.locustfile):
             if path is not None and not Path(path).is_file():
                 raise Mistake(f"there is no file '{path}'", "write its path from where readygate is run")
+        if self.locustfile:
+            _refuse_no_python(self.locustfile)
         return self
 
 
@@ -187,17 +211,46 @@ class Generator(Setting):
         "auto", description="Processes on this machine; auto: as the rate needs."
     )
     workers: int = Field(0, ge=0, description="Locust workers elsewhere that connect to this machine, instead.")
-    bind: str = Field("0.0.0.0:5557", description="Where workers connect to.")
+    bind: str = Field("0.0.0.0:5557", pattern=r"^\S+:\d+$", description="Where workers connect to: address:port.")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if self.processes != "auto" and not 1 <= self.processes <= _PROCESSES:
+            raise Mistake(
+                f"{self.processes} processes can't be", f"write 1 to {_PROCESSES}, or auto", at=("processes",)
+            )
+        if self.workers and self.processes != "auto":
+            raise Mistake("the load comes from processes here, or from workers elsewhere", "write one of them")
+        return self
+
+
+_DATA = ("users", "data")
+
+
+def _refuse_no_python(path: str) -> None:
+    try:
+        ast.parse(Path(path).read_bytes(), path)
+    except SyntaxError as error:
+        raise Mistake(f"'{path}' is no Python: {error.msg} in line {error.lineno}", "mend it there") from None
 
 
 def read_rows(path: str | None) -> tuple[dict[str, str], ...]:
     if path is None:
         return ()
-    with Path(path).open(newline="") as file:
-        rows = tuple(DictReader(file))
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin it with a mark
+            reader = DictReader(file)
+            rows, names = tuple(reader), reader.fieldnames or ()
+    except UnicodeDecodeError:
+        raise Mistake(f"'{path}' is not a text in UTF-8", "save it as CSV in UTF-8", at=_DATA) from None
     if not rows:
-        raise Mistake(f"'{path}' has no lines below its heading", "add one a visitor")
+        raise Mistake(f"'{path}' has no lines below its heading", "add one a visitor", at=_DATA)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Mistake(f"'{path}' has two columns called '{twice}'", "rename one of them", at=_DATA)
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise Mistake(f"line {number} below the heading of '{path}' has not as many values", "give it as many")
+            raise Mistake(
+                f"line {number} below the heading of '{path}' has not as many values", "give it as many", at=_DATA
+            )
     return rows

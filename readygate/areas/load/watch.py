@@ -10,11 +10,12 @@ from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from readygate.areas.asking import ask
+from readygate.areas.load.thresholds import refuse_reversed
 from readygate.areas.servers.proc import parse_meminfo
 from readygate.errors import CouldNotLook
 from readygate.expectation import AtMostCount, AtMostPercent
@@ -39,6 +40,11 @@ class Watch(Spec):
     connections: AtMostCount | None = Field(
         None, description="How many connections to the port there may be at once."
     )
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        refuse_reversed(self)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
