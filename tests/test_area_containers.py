@@ -23,10 +23,11 @@ from readygate.facts import Facts
 from readygate.spec import Spec, leaves
 from tests.holding import LOCAL, suite_functions
 from tests.lab.catalogue.containers import FAULTS, HEALTHY, SOUND, STARTED, api
-from tests.lab.container_engine import ENGINE_FLAGS, PrivateEngine, private_engine
+from tests.lab.container_engine import ENGINE_FLAGS, IMAGE, PrivateEngine, private_engine
 from tests.lab.faults import Fault
 from tests.lab.host import Lab
 from tests.projects import Project
+from tests.registry_server import registry
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,18 @@ def test_each_replica_has_to_be_as_declared(shop: PrivateEngine) -> None:
 def test_what_began_a_moment_ago_has_not_been_up_for_long(shop: PrivateEngine) -> None:
     assert failing(service(uptime="<1h", image_age="3650d")) == set()
     assert failing(service(uptime="1h", image_age="1s")) == {"container.uptime", "container.image_age"}
+
+
+def test_the_digest_is_the_one_that_the_registry_gave(shop: PrivateEngine, tmp_path: Path) -> None:
+    with registry(tmp_path) as address:
+        image = f"{address}/shop/api:1.4.2"
+        shop.run(f"docker tag {IMAGE} {image}; docker push --quiet {image}")
+        digest = shop.run(f"docker image inspect --format '{{{{index .RepoDigests 0}}}}' {image}").stdout
+        shop.run(api(image=image))
+        assert failing(service(digest=digest.strip().partition("@")[2])) == set()
+        assert failing(service(digest=f"sha256:{64 * '0'}")) == {"container.digest"}
+        shop.run(f"{api()}docker rmi {image}")
+    assert failing(service(digest=digest.strip().partition("@")[2])) == {"container.digest"}
 
 
 def test_what_is_not_there_has_nothing_right(shop: PrivateEngine) -> None:

@@ -355,6 +355,15 @@ def test_a_broken_object_fails_the_right_check(
     assert failing(DECLARED | reached) == checks
 
 
+def test_a_budget_that_lets_every_pod_go_is_found(cluster: Cluster, reached: dict[str, Any]) -> None:
+    lax = {"spec": {"maxUnavailable": "100%", "selector": {"matchLabels": {"app": "queue"}}}}
+    cluster.objects = [
+        each | lax if each["metadata"]["name"] == "queue" and each["kind"] == "PodDisruptionBudget" else each
+        for each in cluster.objects
+    ]
+    assert failing(DECLARED | reached) == {"disruption.max_unavailable"}
+
+
 def test_a_workload_that_is_not_there_has_nothing_right(cluster: Cluster, reached: dict[str, Any]) -> None:
     cluster.objects = []
     declared = {"workloads": {"api": DECLARED["workloads"]["api"]}, "ingresses": DECLARED["ingresses"]} | reached

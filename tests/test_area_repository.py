@@ -270,6 +270,10 @@ def test_a_gate_that_never_refuses_is_seen(shop: Path) -> None:
     assert failing(shop, commands=SOUND["commands"]) == {"tried.exit"}
 
 
+def test_a_command_that_takes_too_long_is_seen(shop: Path) -> None:
+    assert failing(shop, commands={"gate": {**SOUND["commands"]["gate"], "took": "1ms"}}) == {"tried.took"}
+
+
 def test_a_command_that_is_not_there_or_does_not_end_says_nothing(shop: Path) -> None:
     with pytest.raises(CouldNotLook, match="could not run"):
         failing(shop, commands={"gate": {"run": "./gate.sh", "exit": ">0"}})

@@ -43,6 +43,15 @@ def test_a_way_back_in_is_found_whatever_package_the_program_came_with(fresh_hos
 
 # Services.
 
+
+def test_a_service_that_crashed_a_moment_ago_has_not_been_up_for_long(fresh_host: Target) -> None:
+    stays = {"nginx": {"up_for": "4s"}}
+    fresh_host.run("sleep 4")
+    assert held_on(as_root(fresh_host), services=stays)["service.up_for"]
+    fresh_host.run("systemctl restart nginx")
+    assert not held_on(as_root(fresh_host), services=stays)["service.up_for"]
+
+
 OF_OLD = """
 set -eu
 cd /etc/init.d

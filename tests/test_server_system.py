@@ -63,6 +63,7 @@ def test_a_system_holds_and_fails() -> None:
         "hostname": socket.gethostname(),
         "cpus": 1,
         "uptime": "1s",
+        "codename": platform.freedesktop_os_release()["VERSION_CODENAME"],
     }
     assert all(here(system=right).values())
     wrong = {"kernel": "<2", "architecture": "vax", "hostname": "other", "cpus": 4096, "uptime": "9999d"}
