@@ -25,7 +25,7 @@ from tests.lab.image import tiny_image
 
 ROOT = Path(__file__).parents[1]
 # Each check of these is caught by a fault of the catalogue.
-PLANTED_SUITES = ("dns", "firewall", "http")
+PLANTED_SUITES = ("dns", "firewall", "http", "tls")
 KILLED_RUN = """
 import os, signal
 from tests.lab.gate import open_lab
