@@ -512,6 +512,22 @@ def test_rules_of_the_old_interface_are_heeded_and_never_passed_over(fresh_host:
         fresh_host.run("iptables-legacy -F")
 
 
+def test_native_rules_where_nobody_can_list_them_are_never_passed_over(fresh_host: Target) -> None:
+    host = testinfra.get_host(fresh_host.hostspec, sudo=True)
+    server = Server.model_validate({"connect": fresh_host.hostspec, "firewall": {"enabled": True}})
+    server._named("target")
+    fresh_host.run("cp /usr/sbin/nft /usr/sbin/another-nft && mv /usr/sbin/nft /usr/sbin/no-nft")
+    observe_loaded_rules(host, server)
+    fresh_host.run("another-nft add table inet mine")
+    observe_loaded_rules(host, server)  # it holds nothing
+    fresh_host.run("another-nft add chain inet mine in '{ type filter hook input priority 0; }'")
+    with pytest.raises(CouldNotLook, match="the table inet mine of nftables is loaded"):
+        observe_loaded_rules(host, server)
+    fresh_host.run("another-nft delete table inet mine; mv /usr/bin/python3 /usr/bin/no-python3")
+    with pytest.raises(CouldNotLook, match="may be loaded, and without nft"):
+        observe_loaded_rules(host, server)
+
+
 def test_a_host_that_answers_nothing_is_not_taken_for_a_well_shut_one(lab: Lab) -> None:
     with lab.black_holed_host() as silent, pytest.raises(CouldNotLook, match="not even to refuse"):
         look(silent, {}, ports="22")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any
 
 from readygate.areas.asking import ask
@@ -17,7 +18,35 @@ from readygate.results import Evidence
 from readygate.spec import Spec
 
 PATHS = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n"
-_LISTING = re.compile(r"^= (\S+)\n", re.MULTILINE)
+_TABLES = "tables of nftables"
+_FAMILIES = {"1": "inet", "2": "ip", "5": "netdev", "10": "ip6"}  # by whose rules an address is reached
+_LISTING = re.compile(r"^= (.+)\n", re.MULTILINE)
+# The tables that hold any chain, with their family's number, as the kernel tells them (linux/netfilter/nf_tables.h).
+_NATIVE = r"""
+import socket, struct
+line = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+line.send(struct.pack("=IHHIIBBH", 20, 10 << 8 | 1, 0x301, 1, 0, 0, 0, 0))
+while True:
+    told = line.recv(1 << 20)
+    while told:
+        size, kind = struct.unpack_from("=IH", told)
+        if kind == 2 and -struct.unpack_from("=i", told, 16)[0] == 1:
+            raise SystemExit("Operation not permitted")
+        if kind in (2, 3):
+            raise SystemExit
+        at, name, chains = 20, b"", 1
+        while at < size:
+            length, attribute = struct.unpack_from("=HH", told, at)
+            value = told[at + 4 : at + length]
+            if attribute == 1:
+                name = value.rstrip(b"\0")
+            elif attribute == 3:
+                chains = struct.unpack(">I", value)[0]
+            at += length + 3 & ~3
+        if chains:
+            print(told[16], name.decode())
+        told = told[size + 3 & ~3 :]
+"""
 _RULES = f"""{PATHS}
 for tool in iptables-save ip6tables-save; do
     ! command -v $tool >/dev/null || {{ echo "= $tool"; $tool || exit 1; }}
@@ -32,7 +61,15 @@ for six in "" 6; do
     fi
     echo "= $old"; $old || exit 1
 done
-! command -v nft >/dev/null || {{ echo "= nft"; nft -j list ruleset || exit 1; }}
+builtin=/lib/modules/$(uname -r)/modules.builtin
+if command -v nft >/dev/null; then
+    echo "= nft"; nft -j list ruleset || exit 1
+elif grep -qs '^nf_tables ' /proc/modules || [ ! -r $builtin ] || grep -q /nf_tables.ko $builtin; then
+    if ! command -v python3 >/dev/null; then
+        echo "rules of nftables may be loaded, and without nft nobody can list them" >&2; exit 1
+    fi
+    echo "= {_TABLES}"; python3 -c {quote(_NATIVE)} || exit 1
+fi
 """
 _TOOLS = f"""{PATHS}
 if command -v ufw >/dev/null; then echo "= ufw"; ufw status verbose || exit 1; fi
@@ -59,6 +96,7 @@ class Loaded:
 def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
     """All rules that are loaded, whoever loaded them. CouldNotLook: there is no tool that lists them."""
     listings = _listings(ask(host, server.name, _RULES).text)
+    native = listings.pop(_TABLES, "")
     if not listings:
         raise CouldNotLook(
             f"{server.name} has neither iptables-save nor nft, so nobody can list its rules",
@@ -68,6 +106,7 @@ def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
         chains = parse_rules(listings)
     except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
         raise CouldNotLook(f"the rules of {server.name} can't be read: {error}") from error
+    _refuse_unlisted(server.name, native, _listed_as_nft(listings))
     evidence = tuple(Evidence(tool, text) for tool, text in listings.items() if tool != "nft")
     return Loaded(Ruleset(chains), evidence, listings)
 
@@ -75,18 +114,36 @@ def observe_loaded_rules(host: Any, server: Spec) -> Loaded:
 def parse_rules(listings: dict[str, str]) -> dict[str, Chain]:
     """The chains in what each tool printed; what iptables-nft lists better is not read from nft again."""
     chains: dict[str, Chain] = {}
-    known: set[tuple[str, str]] = set()
     for tool, text in listings.items():
         if tool != "nft":
             family = 6 if tool.startswith("ip6") else 4
             chains |= parse_iptables(text, family, variant=" legacy" if "legacy" in tool else "")
-            if "(nf_tables)" in text:
-                known |= {
-                    ("ip6" if family == 6 else "ip", table) for table in re.findall(r"^\*(\S+)", text, re.MULTILINE)
-                }
     if "nft" in listings:
-        chains |= parse_nft(listings["nft"], skip=known)
+        chains |= parse_nft(listings["nft"], skip=_listed_as_nft(listings))
     return chains
+
+
+def _listed_as_nft(listings: Mapping[str, str]) -> set[tuple[str, str]]:
+    """The tables of nftables, by family and name, that iptables-nft lists."""
+    return {
+        ("ip6" if tool.startswith("ip6") else "ip", table)
+        for tool, text in listings.items()
+        if "(nf_tables)" in text
+        for table in re.findall(r"^\*(\S+)", text, re.MULTILINE)
+    }
+
+
+def _refuse_unlisted(server: str, native: str, listed: set[tuple[str, str]]) -> None:
+    """CouldNotLook: nft isn't there, and some table that only it can list is."""
+    told = (
+        (_FAMILIES.get(family, ""), name) for family, _, name in (row.partition(" ") for row in native.splitlines())
+    )
+    for family, name in told:
+        if family and (family, name) not in listed:
+            raise CouldNotLook(
+                f"the table {family} {name} of nftables is loaded on {server}, and without nft nobody can list it",
+                mend="install nftables there",
+            )
 
 
 def observe_firewall_intent(host: Any, server: Spec) -> Intent:
