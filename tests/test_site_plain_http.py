@@ -115,6 +115,31 @@ def test_it_is_seen_as_nginx_sends_it_and_a_proxy_that_ends_tls_makes_a_circle_o
             assert failing("sites", declared) == caught
 
 
+@pytest.mark.parametrize(
+    ("status", "sound"), [(200, False), (401, False), (302, False), (301, True), (403, True), (404, True)]
+)
+def test_what_is_declared_is_not_served_over_http_all_the_same(tmp_path: Path, status: int, sound: bool) -> None:
+    """As by `location = / { return 301 ...; }` beside the locations of before."""
+    chain, key = write_chain(tmp_path, ROOT.issue(HOST))
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    plain = free_port()
+    ways = {301: "return 301 https://$host:8443$request_uri;", 302: "return 302 http://$host/home;"}
+    other = (
+        f"server {{ listen 127.0.0.1:{plain}; location = / {{ {ways[301]} }} "
+        f"location /cart {{ {ways.get(status, f'return {status};')} }} }}"
+    )
+    with nginx(tmp_path, f"ssl_certificate {chain}; ssl_certificate_key {key}; return 200;", "ssl", other) as port:
+        declared = {
+            "url": f"https://{HOST}:8443",
+            "resolve": f"127.0.0.1:{port}",
+            "http_port": plain,
+            "redirects_http": True,
+            "tls": {"ca": str(tmp_path / "ca.pem"), "trusted": True},
+            "endpoints": {"/cart": {"status": 200}},
+        }
+        assert failing("sites", declared) == (set() if sound else {"site.redirects_http"})
+
+
 def test_plain_http_that_nobody_answers_is_unreachable() -> None:
     declared = site(f"https://{HOST}", http_port=free_port(), redirects_http=True)
     with pytest.raises(CouldNotLook) as error:

@@ -18,7 +18,8 @@ _MOST_HOPS = 10
 class HttpRedirect:
     """What http:// answers, and whether the visitor gets to https:// and stays there; if not, why.
 
-    `to_https` is None where the visitor is led there and then away: neither is that to redirect, nor not to.
+    `to_https` is None where the visitor is led there and then away, or only from the root: neither is that to
+    redirect, nor not to.
     """
 
     status: int
@@ -31,16 +32,31 @@ class HttpRedirect:
 def observe_http_redirect(origin: Origin, site: Any) -> HttpRedirect:
     """Ask http:// for the site's root; only a redirect to https:// on the site's own host and port will do.
 
-    From there it is followed for as long as it stays on the host, since it may lead back. CouldNotLook: https://
-    gives no answer, so that nobody knows whether it does.
+    From there it is followed for as long as it stays on the host, since it may lead back. Nor may http:// serve
+    what is declared of the site. CouldNotLook: https:// gives no answer, so that nobody knows whether it does.
     """
-    response = see(origin.over_http(site.http_port), "/")
+    plain = origin.over_http(site.http_port)
+    response = see(plain, "/")
     location = response.header("Location")
     led = f"{response.status} to {location or 'nowhere'}"
-    to_https = response.status in REDIRECTS - {303} and _place(response.url, location) == _home(origin)
-    away = _led_away(origin, response) if to_https else ""
+    to_https = _leads_home(origin, response)
+    away = (_led_away(origin, response) or _served(origin, plain, site)) if to_https else ""
     evidence = Evidence(f"where {response.url} leads", f"{led}; {away}" if away else led)
     return HttpRedirect(response.status, location, None if away else to_https, away, (evidence,))
+
+
+def _served(origin: Origin, plain: Origin, site: Any) -> str:
+    """Which endpoint http:// serves all the same, as where only `/` is redirected; to refuse it will do."""
+    for path in sorted({each.path or name for name, each in site.endpoints.items() if each.method == "GET"}):
+        response = see(plain, path)
+        # Who is asked to log in would send the password in the clear.
+        if (response.status < 400 or response.status == 401) and not _leads_home(origin, response):
+            return f"{response.url} is answered {response.status} all the same"
+    return ""
+
+
+def _leads_home(origin: Origin, response: Response) -> bool:
+    return response.status in REDIRECTS - {303} and _place(response.url, response.header("Location")) == _home(origin)
 
 
 def _led_away(origin: Origin, response: Response) -> str:
