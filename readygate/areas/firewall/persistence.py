@@ -40,8 +40,20 @@ if enabled netfilter-persistent; then
 fi
 if enabled nftables; then
     file=$(systemctl show --property=ExecStart nftables | sed -n 's/.* -f \(\/[^ ;]*\).*/\1/p')
+    # A rule with `iif eth0` takes an interface of that name; those that services make are not there yet at boot.
+    names=
+    for link in /sys/class/net/*; do
+        [ -e $link/tun_flags ] || grep -qs ^DEVTYPE=[^w] $link/uevent || grep -qs ^DEVTYPE=wireguard $link/uevent ||
+            names="$names ${link##*/}"
+    done
     echo "= nft"
-    unshare -n sh -c "nft -f ${file:-/etc/nftables.conf} && nft -j list ruleset" 2>/dev/null || echo unable
+    unshare -n sh -c '
+        file=$1; shift
+        for name; do
+            for type in dummy bridge veth; do ip link add "$name" type $type 2>/dev/null && break; done
+        done
+        said=$(nft -f "$file" 2>&1) && nft -j list ruleset || printf "unable: %s\n" "${said%%
+*}"' nft "${file:-/etc/nftables.conf}" $names 2>/dev/null || echo unable
 fi
 """
 )
@@ -121,10 +133,15 @@ def observe_persistence(
     listings = {name: text for name, text in told.items() if name in ("iptables-save", "ip6tables-save", "nft")}
     if not listings:
         return Persistence(False, f"{loader} is enabled, and has no file of rules to load")
-    if any(text.strip() == "unable" for text in listings.values()):
+    if unable := next((text for text in listings.values() if text.startswith("unable")), ""):
+        said = unable.strip().removeprefix("unable")
+        if "syntax error" in said:
+            return Persistence(False, f"what {loader} loads at boot is not understood{said}")
         raise CouldNotLook(
-            f"what {loader} would load at boot can't be tried here without loading it",
-            mend="look as root, where `unshare -n` is allowed, or attest a reboot",
+            f"what {loader} would load at boot can't be tried here without loading it{said}",
+            mend="write iifname for an interface that may not be there yet"
+            if "Interface" in said
+            else "look as root, where `unshare -n` is allowed, or attest a reboot",
         )
     difference = Listings(listings).difference_to(now)
     return Persistence(not difference, difference)

@@ -39,6 +39,7 @@ table inet filter {
         type filter hook input priority 0; policy drop;
         ct state established,related counter accept
         iif lo accept
+        iif eth0 tcp dport 443 accept
         tcp dport vmap @ways
         tcp dport 9090 ip saddr @admins add @seen { ip saddr } accept
     }
@@ -131,9 +132,11 @@ NFTABLES_FAULTS = AreaFaults(
         rules_flushed="nft flush chain inet filter input; nft add rule inet filter input tcp dport 22 accept",
         element_added="nft add element inet filter admins '{ 198.51.100.0/24 }'",
         way_added="nft add element inet filter ways '{ 7777 : accept }'",
+        interface_changed="nft add rule inet filter input iifname eth1 tcp dport 443 accept",
         policy_changed="nft chain inet filter forward '{ policy accept; }'",
         table_beside_it=f"{OWN_TABLE}; nft add rule inet mine out tcp dport 25 drop",
         rule_of_iptables="iptables -I INPUT -p tcp --dport 7777 -j ACCEPT",
+        file_with_a_typo="sed -i 's/policy accept/policy acept/' /etc/nftables.conf",
         file_not_loaded="sed -i 's/80 : accept/443 : accept/' /etc/nftables.conf",
         not_started_at_boot="systemctl disable --quiet nftables",
     ),
