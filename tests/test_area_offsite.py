@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from readygate.areas.backups.backup import Backup
 from readygate.areas.backups.listing import observe_artifacts
+from readygate.areas.backups.offsite import observe_copies, observe_sameness
 from readygate.areas.backups.restore_drills import Drill, drill_now
 from readygate.drills import records
 from readygate.errors import CouldNotLook
@@ -45,9 +46,9 @@ class Store:
     def config(self) -> Path:
         return self.folder / "rclone.conf"
 
-    def rclone(self, *words: str) -> None:
+    def rclone(self, *words: str) -> str:
         command = ["rclone", "--config", str(self.config), *words]
-        subprocess.run(command, check=True, capture_output=True, env=rclone_environ())
+        return subprocess.run(command, check=True, capture_output=True, env=rclone_environ(), text=True).stdout
 
     def declared(self, **offsite: Any) -> dict[str, Any]:
         where = {"rclone": f"{self.remote}shop-backups/db", "config": str(self.config)}
@@ -160,6 +161,56 @@ def test_broken_copies_fail(store: Store, fault: str) -> None:
     finally:
         store.rclone("mkdir", f"{store.remote}shop-backups")
     assert {check for check, holding in holds.items() if not holding} == fails
+
+
+@pytest.fixture
+def crypt(store: Store) -> Store:
+    """The same copies, encrypted by rclone on their way: the store's digests are not those of the backups."""
+    encrypted = Store(store.folder, "crypt:")
+    password = store.rclone("obscure", "bright-otter-412")
+    section = f"[crypt]\ntype = crypt\nremote = {store.remote}shop-backups/crypt\npassword = {password}"
+    store.config.write_text(f"{store.config.read_text()}\n{section}")
+    encrypted.rclone("copy", str(store.folder / "backups"), "crypt:shop-backups/db/2026/11")
+    return encrypted
+
+
+def test_copies_behind_crypt_are_the_same_once_they_are_read(crypt: Store) -> None:
+    with pytest.raises(CouldNotLook, match="tells no digest of"):
+        held("backups", crypt.declared(**DECLARED))
+    assert all(held("backups", crypt.declared(**DECLARED, read_through=True)).values())
+
+
+def cut_below(crypt: Store) -> None:
+    """Of the newest, two kilobytes are replaced by zeros where it lies."""
+    below = crypt.config.read_text().rpartition("remote = ")[2].splitlines()[0]
+    named = crypt.rclone("cryptdecode", "--reverse", "crypt:", "shop-backups/db/2026/11/shop-2.sql.gz").split()[-1]
+    packed = crypt.folder / "packed"
+    crypt.rclone("copyto", f"{below}/{named}", str(packed))
+    size = packed.stat().st_size
+    os.truncate(packed, size - 2000)
+    os.truncate(packed, size)
+    crypt.rclone("copyto", "--ignore-times", str(packed), f"{below}/{named}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda crypt: replaced(crypt, os.urandom(5000)), "its digest is"),
+        (cut_below, "can't be read at crypt:shop-backups"),
+    ],
+)
+def test_a_copy_behind_crypt_that_is_other_or_damaged_is_not_the_same(
+    crypt: Store, spoil: Callable[[Store], object], said: str
+) -> None:
+    spoil(crypt)
+    declared = crypt.declared(**DECLARED, read_through=True)
+    assert not held("backups", declared)["offsite.same"]
+    backup = Backup.model_validate(declared)
+    assert backup.offsite
+    artifacts = observe_artifacts(LOCAL, backup)
+    copies = observe_copies(LOCAL, backup, backup.offsite, artifacts, lambda name: LOCAL)
+    same = observe_sameness(LOCAL, backup, backup.offsite, artifacts, copies, lambda name: LOCAL)
+    assert said in same.reason
 
 
 @pytest.mark.parametrize("store", ["s3"], indirect=True)

@@ -28,6 +28,8 @@ from readygate.units import show_size
 _ABSENT = ("directory not found", "NoSuchBucket", "object not found")
 # Of a file that it may not ask for, rclone tells the present moment as its time, and ends with 0.
 _UNDATED = re.compile(r"(?P<path>[^:\n]*): Failed to (?:read metadata|(?:read|get) mod\w* ?time)\b.*", re.IGNORECASE)
+# What rclone says of a file that crypt can't decrypt: damaged, not by it, or by another key.
+_DAMAGED = ("unexpected EOF", "bad magic string", "bad password")
 Hosts = Callable[[str], Any]
 _ENDED = re.compile(r"^exit \d+$", re.MULTILINE)
 
@@ -53,6 +55,10 @@ class Offsite(Spec):
     )
     within: Seconds = Field(120.0, description="A setting: how long the store may take to answer.")
 
+    read_through: bool = Field(
+        False, description="A setting: whether rclone reads a copy whose digest the store does not tell, as of crypt."
+    )
+
     rpo: AtMostDuration | None = Field(None, description="How old the newest copy may be.")
     count: AtLeastCount | None = Field(None, description="How many copies there must be.")
     same: Flag | None = Field(None, description="Whether the newest backup is there, with the same size and digest.")
@@ -73,7 +79,8 @@ class Offsite(Spec):
             raise Mistake("a copy is in one place", "write either `rclone`, or `on` and `path`")
         if bool(self.on) != bool(self.path):
             raise Mistake("`on` and `path` say together where a copy is", "write both, or `rclone` alone")
-        given = [name for name in ("config", "command", "versioned", "locked") if getattr(self, name) is not None]
+        of_rclone = ("config", "command", "versioned", "locked", "read_through")
+        given = [name for name in of_rclone if getattr(self, name) not in (None, False)]
         if self.on and given:
             raise Mistake(f"`{given[0]}` is of a store that rclone knows", "leave it out, or write `rclone`")
         return self
@@ -116,6 +123,10 @@ class Copies:
     @property
     def age_s(self) -> int | None:
         return age_s(self.found[0].made_at, self.asked_at) if self.found else None
+
+
+class _Unreadable(Exception):
+    """The copy is there, and no backup can be got out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +212,10 @@ def observe_sameness(
         ours = _digests(host, backup.on, newest, offsite.within)
         theirs = _digests(hosts(offsite.on), offsite.on, at, offsite.within)
     else:
-        ours, theirs = _digests_by_rclone(host, backup, offsite, newest, at)
+        try:
+            ours, theirs = _digests_by_rclone(host, backup, offsite, newest, at)
+        except _Unreadable as error:
+            return Sameness(False, f"{copy.path} can't be read at {offsite.place}: {error}")
     fault = _fault_of(ours, theirs, offsite, at)
     reason = fault or f"{copy.path} is the same there"
     return Sameness(fault is None, reason, (Evidence(f"digests of {newest.as_named}, here and there", reason),))
@@ -219,7 +233,7 @@ def _fault_of(
         if not theirs[name]:
             raise CouldNotLook(
                 f"{offsite.place} tells no digest of {path}, so only its size is known to be the same",
-                mend="upload it in one part, or use a store or a hasher remote that keeps digests",
+                mend="write `read_through: true` to have rclone read it, or use a store that keeps digests",
             )
         if ours[name] != theirs[name]:
             return f"{path} differs there: its digest is {ours[name]} here, and {theirs[name]} there"
@@ -239,8 +253,20 @@ def _digests_by_rclone(
         entries = listed if newest.is_folder else [{**listed, "Path": ""}]
         return {each["Path"]: each.get("Hashes") or {} for each in entries}
 
-    theirs = told(inside(offsite.place, "" if copy.whole == "." else copy.whole))
+    def read(path: str) -> dict[str, str]:
+        command = f"{rclone(offsite, 'hashsum', 'sha256', '--download', '--copy-links')} {quote(path)}"
+        answer = ask_store(host, backup, offsite, f'{command} || echo "exit $?" >&2')
+        if _ENDED.search(answer.errors):
+            kind = _Unreadable if any(each in answer.errors for each in _DAMAGED) else CouldNotLook
+            raise kind(complaint_of(answer.errors))
+        lines = (line.partition("  ") for line in answer.text.splitlines())
+        return {name if newest.is_folder else "": digest for digest, _, name in lines}
+
+    there = inside(offsite.place, "" if copy.whole == "." else copy.whole)
+    theirs = told(there)
     kind = next((kind for hashes in theirs.values() for kind in sorted(hashes) if hashes[kind]), None)
+    if kind is None and offsite.read_through:
+        return read(newest.whole), dict[str, str | None](read(there))
     ours = told(newest.whole, *(["--hash-type", kind] if kind else []))
     return (
         {path: hashes.get(kind or "", "") for path, hashes in ours.items()},
