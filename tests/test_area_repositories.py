@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,44 @@ def test_a_repository_with_other_bytes_in_it_is_not_whole(repository: dict[str, 
     at = len(data) // 2
     pack.write_bytes(data[:at] + bytes(each ^ 255 for each in data[at : at + 8]) + data[at + 8 :])
     assert not held("backup_repositories", declared(repository, whole=True))["backup_repository.whole"]
+
+
+TODAY = datetime.now(UTC).replace(microsecond=0)
+LADDER = {"daily": 3, "weekly": 2, "monthly": 2, "oldest": "80d", "reaches": "30d"}
+
+
+def made_at(tool: str, folder: Path, ages: Iterable[timedelta]) -> dict[str, Any]:
+    """A repository with a backup of each age, in the tool's own words."""
+    (folder / "data").write_bytes(b"kept")
+    (folder / "env").write_text("RESTIC_PASSWORD=ours\n")
+    moments = [TODAY - age for age in ages]
+    if tool == "restic":
+        each = [f"restic backup -q -r repo --time '{at.astimezone():%Y-%m-%d %H:%M:%S}' data" for at in moments]
+        shell(folder, "\n".join(["restic init -q -r repo", *each]))
+        return {"tool": "restic", "at": f"{folder}/repo", "settings": f"{folder}/env"}
+    each = [f"borg create --timestamp {at:%Y-%m-%dT%H:%M:%S} repo::{n} data" for n, at in enumerate(moments)]
+    shell(folder, "\n".join(["borg init -e none repo", *each]))
+    return {"tool": "borg", "at": f"{folder}/repo"}
+
+
+@pytest.mark.parametrize("tool", ["restic", "borg"])
+def test_a_schedule_and_a_ladder_hold_or_fail_in_a_repository(tool: str, tmp_path: Path) -> None:
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool} on this machine")
+    hour = f"{TODAY.astimezone() - timedelta(hours=1):%M %H} * * *"
+    kept = [timedelta(days=days, hours=1) for days in (0, 1, 2, 8, 33)]
+    whole = declared(made_at(tool, tmp_path, kept), schedule=hour, grace="10m", missed=0, retention=LADDER)
+    assert all(held("backup_repositories", whole).values())
+    (tmp_path / "late").mkdir()
+    late = [timedelta(days=2, hours=2), timedelta(days=5), timedelta(days=100)]
+    holds = held("backup_repositories", {**whole, **made_at(tool, tmp_path / "late", late)})
+    failing = {"backup_repository.missed", *(f"repository_retention.{rung}" for rung in ("daily", "oldest"))}
+    assert failing <= {check for check, holding in holds.items() if not holding}
+    (tmp_path / "short").mkdir()
+    holds = held("backup_repositories", {**whole, **made_at(tool, tmp_path / "short", kept[:2])})
+    assert {check.rpartition(".")[2] for check, holding in holds.items() if not holding} >= {"daily", "reaches"}
+    with pytest.raises(ValidationError, match="counts the runs of a schedule"):
+        BackupRepository.model_validate(declared({"tool": tool, "at": "repo"}, missed=0))
 
 
 @pytest.mark.parametrize("made", ["borg", "pgbackrest"], indirect=True)  # restic asks for it for 40 s

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from readygate.areas.backups import repositories
 from readygate.areas.backups.artifacts import cipher_of, kind_of
 from readygate.areas.backups.distinct import observe_distinct
-from readygate.areas.backups.due import Timetable, backup_schedule, check_date_pattern
+from readygate.areas.backups.due import MANY, Timetable, backup_schedule, check_date_pattern
 from readygate.areas.backups.listing import Artifacts, glob_path, observe_artifacts
 from readygate.areas.backups.object_lock import observe_lock
 from readygate.areas.backups.offsite import Offsite, observe_copies, observe_sameness, observe_versioning
@@ -40,7 +40,6 @@ from readygate.results import Evidence
 from readygate.spec import Spec
 from readygate.units import show_size
 
-_MANY = 1000
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 # What is asked for its rows where it lies.
 _COUNTABLE = ("sqlite", "sql", "dump", "dump folder", "json", "mongodump")
@@ -162,7 +161,7 @@ def observe_missed(backup: Backup, artifacts: Artifacts) -> int | None:
     if artifacts.age_s is None or backup.schedule is None:
         return None
     until = datetime.fromtimestamp(artifacts.asked_at - backup.grace + artifacts.utc_offset, UTC).replace(tzinfo=None)
-    return Timetable.of(backup.schedule).due_between(artifacts.kept[0].made_local, until, at_most=_MANY)
+    return Timetable.of(backup.schedule).due_between(artifacts.kept[0].made_local, until, at_most=MANY)
 
 
 def observe_continuity(backup: Backup, artifacts: Artifacts) -> Continuity:

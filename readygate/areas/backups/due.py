@@ -12,6 +12,7 @@ from readygate.areas.servers.schedules import cron_schedule
 from readygate.errors import Mistake
 
 _COLUMNS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+MANY = 1000  # runs that were missed; nobody needs to know of more
 _LONGEST_YEARS = 9  # between two 29ths of February around 1900 or 2100 lie eight
 
 _DATE_PARTS = {

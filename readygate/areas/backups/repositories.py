@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from readygate.areas.asking import Answer, run
+from readygate.areas.asking import Answer, ask, run
+from readygate.areas.backups.due import MANY, Timetable, backup_schedule
+from readygate.areas.backups.retention import Ladder, RepositoryRetention, ladder_of
 from readygate.areas.backups.wal_archive import fault_of_archive
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtLeastCount, AtLeastSize, AtMostDuration, Flag, Seconds
+from readygate.expectation import AtLeastCount, AtLeastSize, AtMostCount, AtMostDuration, Flag, Seconds
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -38,16 +40,25 @@ class BackupRepository(Spec):
     archives: str | None = Field(None, description="A setting, of borg: archives of which names, e.g. shop-*.")
     within: Seconds = Field(3600.0, description="A setting: how long reading all of it may take.")
 
+    schedule: Annotated[str, AfterValidator(backup_schedule)] | None = Field(
+        None, description='A setting: when the job runs, in crontab\'s five columns: "0 1 * * *".'
+    )
+    grace: Seconds = Field(3600.0, description="A setting: how long after that the backup may take to be there.")
+
     rpo: AtMostDuration | None = Field(None, description="How old the newest backup in it may be.")
+    missed: AtMostCount | None = Field(None, description="How many runs by the schedule may have left no backup.")
     count: AtLeastCount | None = Field(None, description="How many backups there must be in it.")
     size: AtLeastSize | None = Field(None, description="How large what the newest backup holds must be.")
     whole: Flag | None = Field(None, description="Whether all of it can be read, and is what was written.")
+    retention: RepositoryRetention | None = Field(None, description="What is kept of the earlier ones.")
 
     @model_validator(mode="after")
     def _is_asked_of_its_tool(self) -> BackupRepository:
         for name, tool in _ONLY:
             if getattr(self, name) is not None and self.tool != tool:
                 raise Mistake(f"`{name}` is of {tool}, and this is a repository of {self.tool}", "leave it out")
+        if self.missed and not self.schedule:
+            raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
         return self
 
 
@@ -87,6 +98,18 @@ class Snapshots:
     @property
     def age_s(self) -> int | None:
         return age_s(self.found[0].made_at, self.asked_at) if self.found else None
+
+    @property
+    def oldest_s(self) -> int | None:
+        return age_s(self.found[-1].made_at, self.asked_at) if self.found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """When the backups were made, newest first, and `until` when one is due, by the server's clock on the wall."""
+
+    made: tuple[datetime, ...]
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +231,32 @@ def observe_snapshots(host: Any, backup_repository: BackupRepository) -> Snapsho
     return Snapshots(found, int(asked_at), (evidence,))
 
 
+def observe_moments(host: Any, backup_repository: BackupRepository, snapshots: Snapshots) -> Moments:
+    """By the zone of the server, which may have changed its clocks between two backups."""
+    until = int(snapshots.asked_at - backup_repository.grace)
+    times = " ".join(str(at) for at in (until, *(each.made_at for each in snapshots.found)))
+    script = f"for at in {times}; do date -d \"@$at\" '+%Y-%m-%dT%H:%M:%S' || exit; done"
+    due, *made = map(datetime.fromisoformat, ask(host, backup_repository.on, script).text.split())
+    return Moments(tuple(made), due)
+
+
+def observe_repository_missed(
+    backup_repository: BackupRepository, snapshots: Snapshots, moments: Moments
+) -> int | None:
+    """How often the job was due since it made the newest, but for a run that may still be at it.
+
+    CouldNotLook: that one is dated in the future, and would never miss a run.
+    """
+    if snapshots.age_s is None or backup_repository.schedule is None:
+        return None
+    return Timetable.of(backup_repository.schedule).due_between(moments.made[0], moments.until, at_most=MANY)
+
+
+def observe_repository_ladder(snapshots: Snapshots, moments: Moments) -> Ladder:
+    """The ladder, by the days in the server's local time."""
+    return ladder_of({each.date() for each in moments.made}, snapshots.oldest_s)
+
+
 def observe_size(host: Any, backup_repository: BackupRepository, snapshots: Snapshots) -> int | None:
     """Bytes that the newest backup holds; None where there is none. CouldNotLook: the tool does not tell."""
     tool = _TOOLS[backup_repository.tool]
@@ -284,5 +333,8 @@ SECTIONS: Mapping[str, type[Spec]] = {"backup_repositories": BackupRepository}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "snapshots": observe_snapshots,
     "newest_size": observe_size,
+    "moments": observe_moments,
+    "repository_missed": observe_repository_missed,
+    "repository_ladder": observe_repository_ladder,
     "wholeness": observe_wholeness,
 }

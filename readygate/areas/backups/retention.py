@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, ClassVar
@@ -31,6 +31,13 @@ class Retention(Spec):
     )
 
 
+class RepositoryRetention(Retention):
+    """The same of the backups in a repository."""
+
+    area: ClassVar[str] = "repository_retention"
+    noun: ClassVar[str] = "repository_retention"
+
+
 @dataclass(frozen=True, slots=True)
 class Ladder:
     """How far the backups go back without a gap, by day, week and month, and how old the oldest is."""
@@ -44,14 +51,18 @@ class Ladder:
 
 def observe_ladder(artifacts: Any) -> Ladder:
     """The ladder, by the days in the server's local time, of those that aren't empty."""
-    days = {each.made_local.date() for each in artifacts.kept}
+    return ladder_of({each.made_local.date() for each in artifacts.kept}, artifacts.oldest_s)
+
+
+def ladder_of(days: Set[date], oldest_s: int | None) -> Ladder:
+    """The ladder of backups from these days."""
     if not days:
         return Ladder(None, None, None, None)
     daily = _in_a_row(days, lambda day: day - timedelta(days=1))
     weekly = _in_a_row({_monday(day) for day in days}, lambda day: day - timedelta(days=7))
     monthly = _in_a_row({day.replace(day=1) for day in days}, lambda day: (day - timedelta(days=1)).replace(day=1))
     told = f"{daily} days, {weekly} weeks and {monthly} months in a row; the oldest is of {min(days)}"
-    return Ladder(daily, weekly, monthly, artifacts.oldest_s, (Evidence("which days have a backup?", told),))
+    return Ladder(daily, weekly, monthly, oldest_s, (Evidence("which days have a backup?", told),))
 
 
 def _in_a_row(days: Iterable[date], before: Any) -> int:
