@@ -16,6 +16,7 @@ from readygate.arguments import count, existing, folder, refuse_ours, seconds
 from readygate.errors import ExitCode, ReadygateError, UsageError
 from readygate.signals import ending_alike
 from readygate.streams import lost, steady
+from readygate.witness import EndedEarly, witnessed
 
 # What a command needs is imported when it runs, so that `--help` answers at once.
 
@@ -23,9 +24,20 @@ from readygate.streams import lost, steady
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code that design and docs/exit-codes.md promise."""
     steady()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] not in (["run"], ["watch"]):  # which alone run suites of the user's own to a verdict
+        return _ended(words)
+    try:
+        return witnessed(lambda: _ended(words))
+    except EndedEarly as error:
+        _complain(str(error))
+        return int(error.exit_code)
+
+
+def _ended(words: list[str]) -> int:
     with ending_alike():
         try:
-            return _heard(_called(list(sys.argv[1:] if argv is None else argv)))
+            return _heard(_called(words))
         except ReadygateError as error:
             _complain(str(error))
             return int(error.exit_code)
@@ -48,7 +60,10 @@ def _called(words: list[str]) -> int:
     except OSError:
         raise UsageError("the current folder is gone, or may not be looked into; go to another one") from None
     cut = words.index("--") if "--" in words else len(words)
-    arguments = _parser().parse_args(words[:cut])
+    try:
+        arguments = _parser().parse_args(words[:cut])
+    except SystemExit as ended:  # --help, or a mistake that argparse has told
+        return int(ended.code or 0)
     arguments.pytest_args = tuple(words[cut + 1 :])
     if arguments.pytest_args and arguments.command is not _run:
         raise UsageError("only `readygate run` takes arguments for pytest after --")

@@ -31,6 +31,7 @@ from readygate.redaction import REDACTOR, redacting_stream
 from readygate.rehearsal import ProgressLine, rehearse
 from readygate.results import Outcome, Result, Run, State
 from readygate.session import Session
+from readygate.signals import ending_alike
 from readygate.spec import Leaf, Severity
 from readygate.store import Store, decode, encode
 from readygate.subject import describe
@@ -49,6 +50,10 @@ def engage(config: pytest.Config, session: Session) -> None:
             "unset PYTHONOPTIMIZE, and leave out -O"
         )
     gc.unfreeze()  # an earlier session in this process is over
+    if not hasattr(config, "workerinput"):
+        ending = ExitStack()
+        ending.enter_context(ending_alike())  # under plain `pytest`, too, SIGTERM leaves what was seen until then
+        config.add_cleanup(ending.close)
     gate = Gate(config, session)
     config.pluginmanager.register(gate, "readygate-gate")
     config.pluginmanager.register(fixtures_of(gate.inventory, gate.facts, gate.hosts), "readygate-fixtures")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ from readygate.store import Store, hold, unwritable, write_atomically
 from readygate.store import load as load_run
 from readygate.units import show_duration
 from readygate.verdict import Verdict
+from readygate.witness import EndedEarly
 
 LONGEST_PAUSE = 15.0  # seconds between two looks of a run that waits
 TREND = 12  # earlier runs that the page draws trends from
@@ -175,6 +177,8 @@ def _afresh(look: Callable[[], Judged | None]) -> Judged | None:
         looking = process.submit(look)
         try:
             return looking.result()
+        except BrokenProcessPool:
+            raise EndedEarly from None
         except KeyboardInterrupt:
             for child in active_children():  # which hears of it from a terminal only
                 child.terminate()

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "readygate"
 # Each room may import from the rooms above it and from its own, and never from one below.
 ROOMS = (
     ("errors",),
-    ("units", "redaction", "signals", "streams"),
+    ("units", "redaction", "signals", "streams", "witness"),
     ("arguments",),
     ("announcing",),
     ("kinds", "conditions", "expectation"),

@@ -319,9 +319,9 @@ def serving(project: Project) -> Path:
     return project.folder / "down"
 
 
-def begun(project: Project, *arguments: str) -> subprocess.Popen[str]:
+def begun(project: Project, *arguments: str, command: str = "readygate run") -> subprocess.Popen[str]:
     running = subprocess.Popen(
-        [sys.executable, "-m", "readygate", "run", *arguments],
+        [sys.executable, "-m", *command.split(), *arguments],
         cwd=project.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -389,6 +389,60 @@ def test_a_command_that_finds_a_secret_does_not_outlive_the_run(project: Project
     assert running.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int((project.folder / "begun").read_text()), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_plain_pytest_that_is_told_to_end_leaves_what_was_seen(project: Project, number: int) -> None:
+    down = serving(project)
+    project.write("suites/test_own.py", "def test_own():\n    pass\n")
+    running = begun(project, command="pytest")
+    running.send_signal(number)
+    said, _ = running.communicate(timeout=20)
+    assert running.returncode == pytest.ExitCode.INTERRUPTED
+    assert "was interrupted" in said
+    assert down.exists()
+    run = json.loads((project.folder / "readygate-out" / "results.json").read_text())
+    assert (run["state"], run["verdict"]["word"]) == ("interrupted", "INCOMPLETE")
+    assert {each["check"]: each["outcome"] for each in run["results"]}["own.own"] == "passed"
+
+
+def ends_with(project: Project, statement: str, file: str = "suites/test_own.py") -> None:
+    """A suite of the user's own that ends the process which it runs in, or a conftest.py that does."""
+    project.write("suites/test_own.py", "def test_own():\n    pass\n")
+    own = f"def test_own():\n    {statement}\n" if file.startswith("suites") else f"{statement}\n"
+    project.write(file, f"import atexit, os, sys\n{own}")
+
+
+@pytest.mark.parametrize("how", [["run"], ["run", "--wait", "1s"], ["watch", "--for", "1s"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("statement", "file"),
+    [
+        ("os._exit(0)", "suites/test_own.py"),
+        ("os.execv('/bin/true', ['true'])", "suites/test_own.py"),
+        ("sys.exit(0)", "conftest.py"),
+    ],
+)
+def test_a_run_that_is_ended_from_within_is_incomplete(
+    project: Project, how: list[str], statement: str, file: str
+) -> None:
+    ends_with(project, statement, file)
+    ended = project.readygate(*how)
+    assert ended.code == ExitCode.INCOMPLETE
+    assert "the run was ended from within before its end" in ended.stderr
+
+
+def test_what_is_left_to_do_at_exit_does_not_change_the_answer(project: Project) -> None:
+    ends_with(project, "atexit.register(os._exit, 0); assert False")
+    assert project.readygate("run").code == ExitCode.NO_GO
+    ends_with(project, "atexit.register(os._exit, 9)")
+    assert project.readygate("run").code == 9
+
+
+def test_a_process_that_a_test_left_behind_neither_answers_nor_keeps_the_run_waiting(project: Project) -> None:
+    ends_with(project, "os.fork() or __import__('time').sleep(60); os._exit(0)")
+    command = [sys.executable, "-m", "readygate", "run"]
+    ended = subprocess.run(command, cwd=project.folder, stdout=subprocess.DEVNULL, timeout=40, check=False)
+    assert ended.returncode == ExitCode.INCOMPLETE
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_spoils_nothing(project: Project) -> None:
