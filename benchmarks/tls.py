@@ -22,8 +22,9 @@ from typing import Any
 from readygate.areas import FACTS, SECTIONS
 from readygate.facts import Facts
 from readygate.spec import leaves
-from tests.test_transparency import ROOT, A, B, Log, logged
+from tests.test_transparency import ROOT, A, B, logged
 from tests.tls_flaws import HOST, Served, serving
+from tests.vouching import Log
 from tests.web import failing, nginx, write_chain
 
 EVERYTHING = ("certificate", "trust", "protocols", "ciphers", "met_profiles", "agreed", "stapling")

@@ -97,6 +97,10 @@ class NobodyListens(CouldNotLook):
     """The connection was refused: the machine is there, and nothing on it listens where one asked."""
 
 
+class NoWayThere(CouldNotLook):
+    """This machine has no route to such an address at all, as where it has no IPv6."""
+
+
 class ClosedUnanswered(CouldNotLook):
     """The connection was made, and closed before a word of an answer."""
 

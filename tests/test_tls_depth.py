@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +28,9 @@ from readygate.areas.tls.stapling import observe_stapling
 from readygate.areas.tls.tls import observe_protocols
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
+from tests.lab.fixtures import unable
 from tests.tls_flaws import serving
-from tests.vouching import ocsp_response
+from tests.vouching import ocsp_response, responder
 from tests.web import DAY, Signed, authority, failing, free_port, nginx, site, tls_context, web_server, write_chain
 
 HOST = "shop.example"
@@ -34,7 +38,9 @@ ROOT = authority()
 ECDSA = ROOT.issue(HOST)
 STRONG = rsa.generate_private_key(65537, 2048)
 RSA = ROOT.issue(HOST, key=STRONG)
+STRANGER = authority()
 MODERN_RSA = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
+CHOOSES = "ssl_prefer_server_ciphers on;"
 MODERN_ECDSA = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
 
 Configured = Callable[..., int]
@@ -161,10 +167,16 @@ TRY_LATER = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.
 
 def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
     chain, key = write_chain(tmp_path, ECDSA)
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
     (tmp_path / "ocsp.der").write_bytes(ocsp_response(ECDSA))
     for staple, expected in (["-status_file", f"{tmp_path}/ocsp.der"], set()), ([], {"tls.stapled"}):
         with openssl(chain, key, *staple) as port:
-            assert failed(port, stapled=True) == expected
+            assert failed(port, stapled=True, ca=f"{tmp_path}/ca.pem") == expected
+    (tmp_path / "ocsp.der").write_bytes(ocsp_response(ECDSA, by=responder(ROOT)))
+    with openssl(chain, key, "-status_file", f"{tmp_path}/ocsp.der") as port:
+        assert not failed(port, stapled=True, ca=f"{tmp_path}/ca.pem")
+        with pytest.raises(CouldNotLook, match="sends no certificate of its issuer"):
+            failed(port, stapled=True)
     with openssl(chain, key, "-tls1_3") as port, pytest.raises(CouldNotLook, match=r"does not speak TLS 1\.2"):
         failed(port, stapled=True)
 
@@ -177,9 +189,16 @@ def test_a_stapled_response_is_seen(tmp_path: Path) -> None:
         (ocsp_response(ECDSA, status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
         (ocsp_response(ECDSA, status=ocsp.OCSPCertStatus.UNKNOWN), "is unknown"),
         (ocsp_response(RSA), "about another certificate"),
+        (ocsp_response(ECDSA, by=STRANGER), "not signed by the issuer"),
+        (ocsp_response(ECDSA, by=responder(ROOT, ends=-DAY / 2)), "not signed by the issuer"),
+        (ocsp_response(ECDSA, by=responder(STRANGER)), "not signed by the issuer"),
+        (ocsp_response(ECDSA, by=RSA), "not signed by the issuer"),
         (TRY_LATER.public_bytes(serialization.Encoding.DER), "says try_later"),
     ],
-    ids=["ran out", "not yet", "revoked", "unknown", "of another", "try later"],
+    ids=[
+        *("ran out", "not yet", "revoked", "unknown", "of another", "by a stranger", "by whom it told to once"),
+        *("by whom a stranger told to", "by whom it did not tell to", "try later"),
+    ],
 )
 def test_a_stapled_response_that_no_client_can_go_by_is_none(response: bytes, told: str, tmp_path: Path) -> None:
     chain, key = write_chain(tmp_path, ECDSA)
@@ -188,9 +207,11 @@ def test_a_stapled_response_that_no_client_can_go_by_is_none(response: bytes, to
         f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_stapling on; ssl_stapling_file {tmp_path}/ocsp.der;"
     )
     with nginx(tmp_path, rules, listen="ssl") as port:
-        assert failed(port, stapled=True) == {"tls.stapled"}
-        assert failed(port, stapled=False) == {"tls.stapled"}
-        origin = origin_of(site(f"https://{HOST}:{port}", tls={"stapled": True}))
+        ca = str(tmp_path / "ca.pem")
+        Path(ca).write_bytes(ROOT.pem)
+        assert failed(port, stapled=True, ca=ca) == {"tls.stapled"}
+        assert failed(port, stapled=False, ca=ca) == {"tls.stapled"}
+        origin = origin_of(site(f"https://{HOST}:{port}", tls={"stapled": True, "ca": ca}))
         assert told in observe_stapling(origin, observe_protocols(origin)).reason
 
 
@@ -224,35 +245,104 @@ def test_a_node_with_another_certificate_is_found(tmp_path: Path) -> None:
             assert failing("sites", site) == expected
 
 
-def test_each_declared_node_is_looked_at_for_its_chain_and_its_versions(tmp_path: Path) -> None:
+def test_each_node_is_looked_at_for_all_that_it_agrees_to(tmp_path: Path) -> None:
     inner = ROOT.issue("Lab Trust Intermediate", authority=True)
-    leaf = inner.issue(HOST)
+    leaf, for_long = inner.issue(HOST, key=STRONG), inner.issue(HOST, key=STRONG, ends=700 * DAY)
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
-
-    def node(protocols: str, *chain: Signed) -> Iterator[str]:
-        folder = tmp_path / f"node-{protocols.replace(' ', '')}-{len(chain)}"
-        folder.mkdir()
-        files = write_chain(folder, leaf, *chain)
-        rules = f"ssl_certificate {files[0]}; ssl_certificate_key {files[1]}; ssl_protocols {protocols}; return 204;"
-        with nginx(folder, f"ssl_ciphers ALL:@SECLEVEL=0; {rules}", listen="ssl") as port:
-            yield f"127.0.0.1:{port}"
+    (tmp_path / "ocsp.der").write_bytes(ocsp_response(leaf))
+    staple = f"ssl_stapling on; ssl_stapling_file {tmp_path}/ocsp.der;"
 
     with ExitStack() as running:
-        start = contextmanager(node)
-        sound = running.enter_context(start("TLSv1.2 TLSv1.3", inner))
-        lacks_intermediate = running.enter_context(start("TLSv1.2 TLSv1.3"))
-        too_old, too_new = (running.enter_context(start(each, inner)) for each in ("TLSv1.1 TLSv1.2", "TLSv1.3"))
-        tls = {"ca": f"{tmp_path}/ca.pem", "trusted": True, "protocols": ["TLSv1.2", "TLSv1.3"]}
-        for nodes, expected in (
-            ([sound], set()),
-            ([sound, lacks_intermediate], {"tls.trusted"}),
-            ([sound, too_old], {"tls.protocols"}),
-            ([sound, too_new], {"tls.protocols"}),
+
+        def node(*chain: Signed, suites: list[str] = MODERN_RSA, rules: str = f"{CHOOSES} {staple}") -> str:
+            folder = Path(tempfile.mkdtemp(dir=tmp_path))
+            served, key = write_chain(folder, *chain)
+            rules = f"ssl_certificate {served}; ssl_certificate_key {key}; return 204; {rules}"
+            rules = f"ssl_protocols TLSv1.2 TLSv1.3; {rules}" if "ssl_protocols" not in rules else rules
+            rules += f"ssl_ciphers {':'.join(suites)}:@SECLEVEL=0;"
+            return f"127.0.0.1:{running.enter_context(nginx(folder, rules, listen='ssl'))}"
+
+        sound = node(leaf, inner)
+        tls = {
+            "ca": f"{tmp_path}/ca.pem",
+            "trusted": True,
+            "protocols": ["TLSv1.2", "TLSv1.3"],
+            "ciphers": MODERN_RSA,
+            "forward_secrecy": True,
+            "server_preference": True,
+            "profile": "intermediate",
+            "stapled": True,
+        }
+        declared: dict[str, Any] = {"url": f"https://{HOST}", "resolve": sound, "nodes": [sound], "tls": tls}
+        assert failing("sites", declared) == set()
+        for other, expected in (
+            (node(leaf, inner, suites=MODERN_RSA[:1]), {"ciphers"}),
+            (node(leaf, inner, suites=[*MODERN_RSA, "ECDHE-RSA-AES128-SHA"]), {"ciphers", "profile"}),
+            (node(leaf, inner, suites=[*MODERN_RSA, "AES128-SHA"]), {"ciphers", "profile", "forward_secrecy"}),
+            (node(leaf, inner, rules=staple), {"server_preference"}),
+            (node(leaf, inner, rules=CHOOSES), {"stapled"}),
+            (node(for_long, inner), {"profile", "stapled"}),
+            (node(leaf, inner, rules=f"{CHOOSES} {staple} ssl_protocols TLSv1.2;"), {"protocols"}),
         ):
-            declared = {"url": f"https://{HOST}", "resolve": sound, "nodes": nodes, "tls": tls}
-            assert failing("sites", declared) == expected
-        with pytest.raises(CouldNotLook, match="refuses the connection"):
-            failing("sites", {**declared, "nodes": [sound, f"127.0.0.1:{free_port()}"]})
+            assert failing("sites", {**declared, "nodes": [sound, other]}) == {f"tls.{each}" for each in expected}
+        for nodes, message in (
+            ([sound, node(leaf)], "sends no certificate of its issuer"),
+            ([sound, node(leaf, inner, rules=f"{staple} ssl_protocols TLSv1.3;")], r"does not speak TLS 1\.2"),
+            ([sound, f"127.0.0.1:{free_port()}"], "refuses the connection"),
+        ):
+            with pytest.raises(CouldNotLook, match=message):
+                failing("sites", {**declared, "nodes": nodes, "tls": {"stapled": True, "ca": tls["ca"]}})
+        lacks_intermediate = node(leaf)
+        judged: dict[str, Any] = {"trusted": True, "ca": tls["ca"]}
+        assert failing("sites", {**declared, "nodes": [sound, lacks_intermediate], "tls": judged}) == {"tls.trusted"}
+        too_new = node(leaf, inner, rules="ssl_protocols TLSv1.3;")
+        judged = {"protocols": tls["protocols"]}
+        assert failing("sites", {**declared, "nodes": [sound, too_new], "tls": judged}) == {"tls.protocols"}
+
+
+IN_A_NETWORK_OF_ITS_OWN = """
+set -e
+ip link set lo up
+mount --bind hosts /etc/hosts
+nginx -c "$PWD/nginx.conf" -e nginx.log
+trap 'kill "$(cat nginx.pid)"' EXIT
+"$0" -m readygate run launch
+"""
+
+
+def test_each_address_behind_the_name_is_looked_at(tmp_path: Path) -> None:
+    """One is looked at as it is, one refuses the connection, and to one there is no way."""
+    if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode:
+        unable("no network of its own can be made here")
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    chain, key = write_chain(tmp_path, RSA)
+    inventory = {
+        "project": "shop",
+        "sites": {
+            "shop": {
+                "url": f"https://{HOST}:8443",
+                "tls": {"ca": str(tmp_path / "ca.pem"), "trusted": True, "profile": "intermediate"},
+            }
+        },
+    }
+    (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
+    for last, word in ("127.0.0.3", "GO"), ("127.0.0.2", "NO-GO"):
+        (tmp_path / "hosts").write_text(f"127.0.0.1 {HOST}\n192.0.2.1 {HOST}\n{last} {HOST}\n")
+        servers = "".join(
+            f"server {{ listen {address}:8443 ssl; ssl_ciphers {':'.join(suites)}:@SECLEVEL=0; return 204; }}"
+            for address, suites in {"127.0.0.1": MODERN_RSA, "127.0.0.2": [*MODERN_RSA, "AES128-SHA"]}.items()
+        )
+        (tmp_path / "nginx.conf").write_text(
+            f"pid {tmp_path}/nginx.pid; events {{}} http {{ access_log off; ssl_protocols TLSv1.2 TLSv1.3;"
+            f"ssl_certificate {chain}; ssl_certificate_key {key}; {servers} }}"
+        )
+        command = ["unshare", "--mount", "--net", "sh", "-c", IN_A_NETWORK_OF_ITS_OWN, sys.executable]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        run = json.loads((tmp_path / "readygate-out" / "results.json").read_text())
+        assert run["verdict"]["word"] == word, ended.stdout + ended.stderr
+        said = {evidence["answered"] for result in run["results"] for evidence in result["evidence"]}
+        assert "this machine has no way to 192.0.2.1:8443" in said
+        assert (f"{last}:8443 refuses the connection" in said) is (word == "GO")
 
 
 DIALOGUES: dict[str, list[tuple[bytes, bytes]]] = {

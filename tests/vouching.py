@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from tests.web import DAY, Key, Signed
 
@@ -63,16 +63,7 @@ def listing(*logs: dict[str, Any]) -> str:
 
 def stamped(plain: Signed, *logs: Log, ahead_s: int = 0, forged: bool = False) -> Signed:
     """The same certificate with a timestamp of each log, which are shown the one with the poison in it."""
-    shown, signer = plain.certificate, plain.signer or plain
-    builder = (
-        x509.CertificateBuilder(extensions=list(shown.extensions))
-        .subject_name(shown.subject)
-        .issuer_name(shown.issuer)
-        .public_key(shown.public_key())
-        .serial_number(shown.serial_number)
-        .not_valid_before(shown.not_valid_before_utc)
-        .not_valid_after(shown.not_valid_after_utc)
-    )
+    signer, builder = plain.signer or plain, _anew(plain)
     poison = x509.UnrecognizedExtension(POISON, b"\x05\x00")
     precertificate = builder.add_extension(poison, critical=True).sign(signer.key, hashes.SHA256())
     assert precertificate.extensions.get_extension_for_oid(POISON).critical
@@ -92,18 +83,40 @@ def stamped(plain: Signed, *logs: Log, ahead_s: int = 0, forged: bool = False) -
     return replace(plain, certificate=final.sign(signer.key, hashes.SHA256()))
 
 
+def _anew(issued: Signed) -> x509.CertificateBuilder:
+    shown = issued.certificate
+    return (
+        x509.CertificateBuilder(extensions=list(shown.extensions))
+        .subject_name(shown.subject)
+        .issuer_name(shown.issuer)
+        .public_key(shown.public_key())
+        .serial_number(shown.serial_number)
+        .not_valid_before(shown.not_valid_before_utc)
+        .not_valid_after(shown.not_valid_after_utc)
+    )
+
+
+def responder(issuer: Signed, ends: timedelta = DAY) -> Signed:
+    """Whom the issuer has told to answer in its place."""
+    plain = issuer.issue("OCSP", ends=ends)
+    told_to = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+    certificate = _anew(plain).add_extension(told_to, critical=False).sign(issuer.key, hashes.SHA256())
+    return replace(plain, certificate=certificate)
+
+
 def ocsp_response(
     shown: Signed,
     status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
     begins: timedelta = -DAY,
     ends: timedelta | None = DAY,
+    by: Signed | None = None,
 ) -> bytes:
-    """What the signer says of a certificate, in DER."""
-    now, signer = datetime.now(UTC), shown.signer or shown
+    """What the issuer of a certificate says of it, in DER, or what somebody else says `by` a certificate for that."""
+    now, issuer = datetime.now(UTC), shown.signer or shown
     revoked = now - DAY if status is ocsp.OCSPCertStatus.REVOKED else None
     builder = ocsp.OCSPResponseBuilder().add_response(
         shown.certificate,
-        signer.certificate,
+        issuer.certificate,
         hashes.SHA1(),
         status,
         now + begins,
@@ -111,5 +124,8 @@ def ocsp_response(
         revoked,
         None,
     )
+    signer = by or issuer
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+    if by:
+        builder = builder.certificates([by.certificate])
     return builder.sign(signer.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator
 
@@ -14,9 +14,11 @@ from readygate.areas.sites.fetch import Response
 from readygate.areas.sites.http import Endpoint, request_of
 from readygate.areas.sites.origin import Origin
 from readygate.areas.sites.patience import see
-from readygate.errors import Mistake
+from readygate.errors import Mistake, NobodyListens, NoWayThere
 from readygate.expectation import Expectation
 from readygate.results import Evidence
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,25 @@ def nodes_of(origin: Origin) -> tuple[Origin, ...]:
         raise origin.unreachable(error) from error
     addresses = dict.fromkeys(str(each[4][0]) for each in found)
     return tuple(replace(origin, connect_to=address) for address in addresses)
+
+
+def at_each_address(origin: Origin, observe: Callable[[Origin], Seen]) -> tuple[list[Seen], list[Evidence]]:
+    """What is seen at each declared node, or at each address that the name resolves to; and what was passed over.
+
+    Where no nodes are declared, that is an address that refuses the connection, or that this machine has no way to:
+    clients do so, too (RFC 8305). CouldNotLook: there is no other, or one can't be looked at for another reason.
+    """
+    seen, refused = [], []
+    for place in nodes_of(origin):
+        try:
+            seen.append(observe(place))
+        except (NobodyListens, NoWayThere) as error:
+            if origin.nodes:
+                raise
+            refused.append(error)
+    if not seen:
+        raise refused[0]
+    return seen, [Evidence("passed over", error.reason) for error in refused]
 
 
 def observe_on_every_node(origin: Origin, endpoint: Endpoint) -> NodeAnswers:

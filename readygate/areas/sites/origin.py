@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from readygate.areas.sites.turnstile import Turnstile
 from readygate.areas.tls.starttls import start_tls
 from readygate.areas.tls.trust import Fault
-from readygate.errors import ClosedUnanswered, CouldNotLook, Mistake, NobodyListens
+from readygate.errors import ClosedUnanswered, CouldNotLook, Mistake, NobodyListens, NoWayThere
 
 PORTS = {"https": 443, "http": 80}
 
@@ -114,6 +115,9 @@ class Origin:
                 reason = f"{at} refuses the connection"
             case TimeoutError():
                 reason = f"{at} does not answer within {self.timeout_s:g}s"
+            case OSError(errno=errno.ENETUNREACH | errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT):
+                kind = NoWayThere
+                reason = f"this machine has no way to {at}"
             case RemoteDisconnected():
                 kind = ClosedUnanswered
                 reason = f"{at} closes the connection without an answer"

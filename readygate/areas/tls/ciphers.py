@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from readygate.areas.tls.suites import PROFILES, SUITES, Profile, is_forward_sec
 from readygate.areas.tls.tls import Protocols
 from readygate.areas.tls.trust import describing_context
 from readygate.errors import CouldNotLook
+from readygate.expectation import Expectation
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -24,16 +25,44 @@ _BEFORE_1_3 = tuple(version for version in tls_hello.NAMES.values() if version <
 
 
 @dataclass(frozen=True, slots=True)
-class Ciphers:
-    """The suites that are accepted below TLS 1.3; of a single one the server leaves no choice.
+class NodeCiphers:
+    """The suites that one node accepts below TLS 1.3; of a single one it leaves no choice.
 
     `dh_bits` is the size of the group for DHE, where that is accepted.
     """
 
+    at: str
     accepted: tuple[str, ...]
     server_chooses: bool
-    dh_bits: int | None = None
-    evidence: tuple[Evidence, ...] = ()
+    dh_bits: int | None
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphers:
+    """The suites that are accepted below TLS 1.3, by each node."""
+
+    by_node: tuple[NodeCiphers, ...]
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Those of any node."""
+        return tuple(dict.fromkeys(suite for node in self.by_node for suite in node.accepted))
+
+    def worst(self, expected: Expectation) -> tuple[str, ...]:
+        """What the first node accepts that falls short, or else the first."""
+        each_accepts = [node.accepted for node in self.by_node]
+        return next((accepted for accepted in each_accepts if not expected.judge(accepted)), each_accepts[0])
+
+    @property
+    def server_chooses(self) -> bool | None:
+        """None where nodes differ."""
+        first, *others = {node.server_chooses for node in self.by_node}
+        return None if others else first
+
+    @property
+    def dh_bits(self) -> int | None:
+        return min((node.dh_bits for node in self.by_node if node.dh_bits is not None), default=None)
 
     @property
     def forward_secret(self) -> bool:
@@ -43,6 +72,19 @@ class Ciphers:
     @property
     def without_secrecy(self) -> str:
         return ", ".join(each for each in self.accepted if not is_forward_secret(each))
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(node.evidence for node in self.by_node)
+
+    @property
+    def told(self) -> str:
+        """What every node accepts, and who chooses there."""
+        return "; ".join(
+            f"{node.at}: {', '.join(node.accepted) or 'only TLS 1.3'}, "
+            f"{'its own choice' if node.server_chooses else 'the client chooses'}"
+            for node in self.by_node
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +112,15 @@ class Agreed:
     evidence: tuple[Evidence, ...] = ()
 
 
-def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
-    """Offer all suites, take away what the server chose, and offer the rest, until it refuses."""
-    spoken = [version for version in _BEFORE_1_3 if tls_hello.name_of(version) in protocols.accepted]
+def observe_ciphers(protocols: Protocols) -> Ciphers:
+    """Offer all suites to each node, take away what it chose, and offer the rest, until it refuses."""
+    return Ciphers(tuple(_ciphers_at(place, accepted) for place, accepted in protocols.by_node))
+
+
+def _ciphers_at(origin: Origin, versions: Sequence[str]) -> NodeCiphers:
+    spoken = [version for version in _BEFORE_1_3 if tls_hello.name_of(version) in versions]
     if not spoken:
-        return Ciphers((), True, evidence=(Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"),))
+        return NodeCiphers(origin.at, (), True, None, Evidence(f"ciphers of {origin.at}", "only those of TLS 1.3"))
     version, codes = spoken[-1], list(SUITES)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         shares = pool.map(lambda start: _accepted(origin, version, codes[start::_AT_A_TIME]), range(_AT_A_TIME))
@@ -90,17 +136,14 @@ def observe_ciphers(origin: Origin, protocols: Protocols) -> Ciphers:
     dh_bits = _dh_bits(origin, version, accepted)
     told += f"; DHE with {dh_bits} bits" if dh_bits else ""
     offered = f"{len(codes)} cipher suites of {tls_hello.name_of(version)} offered to {origin.at}"
-    return Ciphers(
-        tuple(SUITES[code] for code in accepted),
-        chooses,
-        dh_bits,
-        evidence=(Evidence(offered, told),),
-    )
+    suites = tuple(SUITES[code] for code in accepted)
+    return NodeCiphers(origin.at, suites, chooses, dh_bits, Evidence(offered, told))
 
 
-def observe_profiles(protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> MetProfiles:
-    """Compare with each profile; what is stricter than a profile meets it as well."""
-    wrong = {name: _beyond(profile, protocols, ciphers, certificate) for name, profile in PROFILES.items()}
+def observe_profiles(protocols: Protocols, ciphers: Ciphers) -> MetProfiles:
+    """Compare all nodes with each profile; what is stricter than a profile meets it as well."""
+    shown = [each for place, _ in protocols.by_node for each in observe_certificate(place).shown]
+    wrong = {name: _beyond(profile, protocols, ciphers, shown) for name, profile in PROFILES.items()}
     reasons = [f"not {name}: {'; '.join(each)}" for name, each in wrong.items() if each]
     return MetProfiles(tuple(name for name, each in wrong.items() if not each), " | ".join(reasons))
 
@@ -156,7 +199,9 @@ def _dh_bits(origin: Origin, version: tls_hello.Version, accepted: Sequence[int]
     return bits
 
 
-def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> list[str]:
+def _beyond(
+    profile: Profile, protocols: Protocols, ciphers: Ciphers, certificates: Iterable[Certificate]
+) -> list[str]:
     """What the profile would not have."""
     wrong = []
     if versions := [each for each in protocols.accepted if each not in profile.protocols]:
@@ -165,7 +210,7 @@ def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificat
         wrong.append(f"accepts {', '.join(suites)}")
     if ciphers.dh_bits is not None and ciphers.dh_bits < profile.dh_bits:
         wrong.append(f"DHE has {ciphers.dh_bits} bits")
-    for each in certificate.shown:
+    for each in certificates:
         if each.key_type == "RSA" and (profile.rsa_bits is None or (each.key_bits or 0) < profile.rsa_bits):
             wrong.append(f"its key is RSA of {each.key_bits} bits")
         if (days := (each.not_after - each.not_before).days) > profile.days:

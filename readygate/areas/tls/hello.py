@@ -129,20 +129,27 @@ def server_hello(answer: BinaryIO) -> ServerHello | None:
     return None
 
 
-def stapled_response(answer: BinaryIO) -> tuple[bytes, bytes] | None:
-    """The certificate and the OCSP response that come along before TLS 1.2 goes on (RFC 6066, 8), both DER.
+def stapled_response(answer: BinaryIO) -> tuple[tuple[bytes, ...], bytes] | None:
+    """The chain and the OCSP response that come along before TLS 1.2 goes on (RFC 6066, 8), all of it DER.
 
     The response is empty where there is none; None where the server refused, and so showed no certificate.
     """
-    certificate = None
+    chain: tuple[bytes, ...] = ()
     for kind, message in _messages(answer):
         if kind == _CERTIFICATE:
-            certificate = message[6 : 6 + int.from_bytes(message[3:6])]
-        if kind == _CERTIFICATE_STATUS and certificate:
-            return certificate, message[4:]
+            chain = tuple(_certificates(message[3:]))
+        if kind == _CERTIFICATE_STATUS and chain:
+            return chain, message[4:]
         if kind == _HELLO_DONE:
             break
-    return (certificate, b"") if certificate else None
+    return (chain, b"") if chain else None
+
+
+def _certificates(listed: bytes) -> Iterator[bytes]:
+    while listed:
+        end = 3 + int.from_bytes(listed[:3])
+        yield listed[3:end]
+        listed = listed[end:]
 
 
 def dh_bits(answer: BinaryIO) -> int | None:

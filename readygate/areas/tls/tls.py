@@ -17,7 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from readygate.areas.mentioned import members
-from readygate.areas.sites.nodes import nodes_of
+from readygate.areas.sites.nodes import at_each_address
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls import renewal, transparency
@@ -151,11 +151,11 @@ class Trust:
 class Protocols:
     """The versions of TLS and SSL that a server accepts, from the oldest to the newest.
 
-    `accepted` are those of any node; `by_node` has them one by one, by its address.
+    `accepted` are those of any node; `by_node` has them one by one.
     """
 
     accepted: tuple[str, ...]
-    by_node: tuple[tuple[str, tuple[str, ...]], ...]
+    by_node: tuple[tuple[Origin, tuple[str, ...]], ...]
     evidence: tuple[Evidence, ...] = ()
 
     def worst(self, expected: Expectation) -> tuple[str, ...]:
@@ -165,22 +165,18 @@ class Protocols:
 
     @property
     def told(self) -> str:
-        return "; ".join(f"{at}: {', '.join(accepted)}" for at, accepted in self.by_node)
+        return "; ".join(f"{place.at}: {', '.join(accepted)}" for place, accepted in self.by_node)
 
 
 def observe_trust(origin: Origin) -> Trust:
     """Let a careful client shake hands; where it refuses, look again at what the server sent and say why.
 
     Clients who know only RSA or only ECDSA may be shown another chain, which has to be as good; and so may those who
-    come to another of the declared nodes.
+    come to another node.
     """
-    seen = [_trust_at(each) for each in _declared_places(origin)]
+    seen, passed_over = at_each_address(origin, _trust_at)
     worst = next((each for each in seen if each.fault), seen[0])
-    return replace(worst, evidence=tuple(evidence for each in seen for evidence in each.evidence))
-
-
-def _declared_places(origin: Origin) -> tuple[Origin, ...]:
-    return nodes_of(origin) if origin.nodes else (origin,)
+    return replace(worst, evidence=(*(evidence for each in seen for evidence in each.evidence), *passed_over))
 
 
 def _trust_at(origin: Origin) -> Trust:
@@ -191,9 +187,7 @@ def _trust_at(origin: Origin) -> Trust:
                 fault, reason = _judged(origin, partial(knowing_only, kind))
     store = origin.ca or "the system's store"
     asked = f"verify the chain of {origin.url('/')}{origin.elsewhere} against {store}"
-    return Trust(
-        fault, f"{reason}{origin.elsewhere}" if fault and origin.nodes else reason, (Evidence(asked, reason),)
-    )
+    return Trust(fault, f"{reason}{origin.elsewhere}" if fault else reason, (Evidence(asked, reason),))
 
 
 def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext]) -> tuple[Fault | None, str]:
@@ -206,11 +200,11 @@ def _judged(origin: Origin, changed: Callable[[ssl.SSLContext], ssl.SSLContext])
 
 
 def observe_protocols(origin: Origin) -> Protocols:
-    """Offer each version alone to each declared node; none is taken for refused unless the server said so."""
-    seen = [_protocols_at(each) for each in _declared_places(origin)]
+    """Offer each version alone to each node; none is taken for refused unless the server said so."""
+    seen, passed_over = at_each_address(origin, _protocols_at)
     accepted = tuple(name for name in tls_hello.NAMES if any(name in each.accepted for each in seen))
     by_node = tuple(node for each in seen for node in each.by_node)
-    return Protocols(accepted, by_node, tuple(evidence for each in seen for evidence in each.evidence))
+    return Protocols(accepted, by_node, (*(evidence for each in seen for evidence in each.evidence), *passed_over))
 
 
 def _protocols_at(origin: Origin) -> Protocols:
@@ -227,7 +221,7 @@ def _protocols_at(origin: Origin) -> Protocols:
         f"{name} {'accepted' if yes else 'refused'}" for name, yes in zip(tls_hello.NAMES, answers, strict=True)
     )
     evidence = Evidence(f"a ClientHello of each version to {origin.url('/')}{origin.elsewhere}", ", ".join(verdicts))
-    return Protocols(accepted, ((origin.at, accepted),), (evidence,))
+    return Protocols(accepted, ((origin, accepted),), (evidence,))
 
 
 def _accepts(origin: Origin, version: tls_hello.Version) -> bool:

@@ -173,13 +173,14 @@ FAULTS = AreaFaults(
             "intermediate-missing-after-a-renewal",
             ("tls.trusted",),
             lambda host: deploy(host, certificate()),
-            unsure=("tls.scts",),  # its key is needed to verify these
+            unsure=("tls.scts", "tls.stapled"),  # its key is needed to verify these
         ),
         Fault("intermediate-expired", ("tls.trusted",), with_an_expired_intermediate),
         Fault(
             "node-without-the-intermediate",
             ("tls.trusted",),
             f"sed -i '/-END/q' {OTHER}/chain.pem; systemctl restart nginx",
+            unsure=("tls.stapled",),
         ),
         Fault(
             "node-with-the-old-certificate",
@@ -203,16 +204,21 @@ FAULTS = AreaFaults(
             lambda host: deploy(host, certificate(ends=700 * DAY), INTERMEDIATE),
         ),
         Fault(
-            "signed-with-sha1",  # which no log takes
+            "signed-with-sha1",  # which no log takes, and by which nobody can tell who the issuer is
             ("tls.signature", "tls.trusted", "tls.scts"),
             lambda host: weakly(host, signed_with_sha1(INTERMEDIATE, *HOSTS, key=rsa_key(2048))),
+            unsure=("tls.stapled",),
         ),
         Fault(
             "key-of-1024-bits",
             ("tls.key_bits", "tls.trusted", "tls.profile"),
             lambda host: weakly(host, certificate(bits=1024)),
         ),
-        Fault("cbc-left-on", ("tls.ciphers", "tls.profile"), edited("s/-SHA384/-SHA384:ECDHE-RSA-AES128-SHA/")),
+        Fault(
+            "cbc-left-on-at-one-node",
+            ("tls.ciphers", "tls.profile"),
+            edited("s/-SHA384/-SHA384:ECDHE-RSA-AES128-SHA/", OTHER),
+        ),
         Fault(
             "client-chooses-the-cipher", ("tls.server_preference",), edited("s/server_ciphers on/server_ciphers off/")
         ),
