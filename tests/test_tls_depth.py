@@ -29,8 +29,8 @@ from readygate.areas.tls.tls import observe_protocols
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL
 from tests.lab.fixtures import unable
-from tests.tls_flaws import serving
-from tests.vouching import ocsp_response, responder
+from tests.tls_flaws import serving, signed_with_sha1
+from tests.vouching import Log, ocsp_response, responder, stamped
 from tests.web import DAY, Signed, authority, failing, free_port, nginx, site, tls_context, web_server, write_chain
 
 HOST = "shop.example"
@@ -245,59 +245,83 @@ def test_a_node_with_another_certificate_is_found(tmp_path: Path) -> None:
             assert failing("sites", site) == expected
 
 
-def test_each_node_is_looked_at_for_all_that_it_agrees_to(tmp_path: Path) -> None:
-    inner = ROOT.issue("Lab Trust Intermediate", authority=True)
-    leaf, for_long = inner.issue(HOST, key=STRONG), inner.issue(HOST, key=STRONG, ends=700 * DAY)
+def test_each_node_is_looked_at(tmp_path: Path) -> None:
+    inner, other = (ROOT.issue(name, authority=True) for name in ("Lab Trust Intermediate", "Edge Proxy"))
+    logs = (Log("A"), Log("B"))
+    leaf = stamped(inner.issue(HOST, key=STRONG), *logs)
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
     (tmp_path / "ocsp.der").write_bytes(ocsp_response(leaf))
     staple = f"ssl_stapling on; ssl_stapling_file {tmp_path}/ocsp.der;"
 
     with ExitStack() as running:
 
-        def node(*chain: Signed, suites: list[str] = MODERN_RSA, rules: str = f"{CHOOSES} {staple}") -> str:
+        def node(
+            *chain: Signed,
+            suites: list[str] = MODERN_RSA,
+            rules: str = f"{CHOOSES} {staple}",
+            protocols: str = "TLSv1.2 TLSv1.3",
+            listen: str = "ssl http2",
+        ) -> str:
             folder = Path(tempfile.mkdtemp(dir=tmp_path))
-            served, key = write_chain(folder, *chain)
-            rules = f"ssl_certificate {served}; ssl_certificate_key {key}; return 204; {rules}"
-            rules = f"ssl_protocols TLSv1.2 TLSv1.3; {rules}" if "ssl_protocols" not in rules else rules
+            served, key = write_chain(folder, *(chain or (leaf, inner)))
+            rules += f"ssl_certificate {served}; ssl_certificate_key {key}; ssl_protocols {protocols}; return 204;"
             rules += f"ssl_ciphers {':'.join(suites)}:@SECLEVEL=0;"
-            return f"127.0.0.1:{running.enter_context(nginx(folder, rules, listen='ssl'))}"
+            return f"127.0.0.1:{running.enter_context(nginx(folder, rules, listen=listen))}"
 
-        sound = node(leaf, inner)
+        def showing(name: str = HOST, signer: Signed = inner, bits: int = 2048, days: int = 90) -> str:
+            key = STRONG if bits == 2048 else rsa.generate_private_key(65537, bits)
+            return node(stamped(signer.issue(name, key=key, ends=days * DAY), *logs), signer)
+
+        sound = node()
         tls = {
             "ca": f"{tmp_path}/ca.pem",
             "trusted": True,
+            "matches_host": True,
+            "covers": [HOST],
+            "renew_before": "14d",
+            "issuer": "Lab Trust Intermediate",
+            "key_type": "RSA",
+            "key_bits": 2048,
+            "signature": "sha256",
             "protocols": ["TLSv1.2", "TLSv1.3"],
             "ciphers": MODERN_RSA,
             "forward_secrecy": True,
             "server_preference": True,
             "profile": "intermediate",
+            "alpn": "h2",
             "stapled": True,
+            "scts": 2,
         }
         declared: dict[str, Any] = {"url": f"https://{HOST}", "resolve": sound, "nodes": [sound], "tls": tls}
         assert failing("sites", declared) == set()
-        for other, expected in (
-            (node(leaf, inner, suites=MODERN_RSA[:1]), {"ciphers"}),
-            (node(leaf, inner, suites=[*MODERN_RSA, "ECDHE-RSA-AES128-SHA"]), {"ciphers", "profile"}),
-            (node(leaf, inner, suites=[*MODERN_RSA, "AES128-SHA"]), {"ciphers", "profile", "forward_secrecy"}),
-            (node(leaf, inner, rules=staple), {"server_preference"}),
-            (node(leaf, inner, rules=CHOOSES), {"stapled"}),
-            (node(for_long, inner), {"profile", "stapled"}),
-            (node(leaf, inner, rules=f"{CHOOSES} {staple} ssl_protocols TLSv1.2;"), {"protocols"}),
+        for place, expected in (
+            (node(suites=MODERN_RSA[:1]), {"ciphers"}),
+            (node(suites=[*MODERN_RSA, "ECDHE-RSA-AES128-SHA"]), {"ciphers", "profile"}),
+            (node(suites=[*MODERN_RSA, "AES128-SHA"]), {"ciphers", "profile", "forward_secrecy"}),
+            (node(rules=staple), {"server_preference"}),
+            (node(rules=CHOOSES), {"stapled"}),
+            (node(protocols="TLSv1.2"), {"protocols"}),
+            (node(listen="ssl"), {"alpn"}),
+            # What is stapled is about the certificate of the others.
+            (showing(days=5), {"renew_before", "stapled"}),
+            (showing(days=700), {"profile", "stapled"}),
+            (showing("www.other.example"), {"matches_host", "covers", "stapled"}),
+            (showing(signer=other), {"issuer", "stapled"}),
+            (showing(bits=1024), {"key_bits", "profile", "trusted", "stapled"}),
+            (node(inner.issue(HOST, key=STRONG), inner), {"scts", "stapled"}),
+            (node(signed_with_sha1(inner, HOST, key=STRONG), inner), {"signature", "trusted", "scts", "stapled"}),
         ):
-            assert failing("sites", {**declared, "nodes": [sound, other]}) == {f"tls.{each}" for each in expected}
-        for nodes, message in (
-            ([sound, node(leaf)], "sends no certificate of its issuer"),
-            ([sound, node(leaf, inner, rules=f"{staple} ssl_protocols TLSv1.3;")], r"does not speak TLS 1\.2"),
-            ([sound, f"127.0.0.1:{free_port()}"], "refuses the connection"),
+            assert failing("sites", {**declared, "nodes": [sound, place]}) == {f"tls.{each}" for each in expected}
+        for place, message in (
+            (node(leaf), "sends no certificate of its issuer"),
+            (node(protocols="TLSv1.3"), r"does not speak TLS 1\.2"),
+            (f"127.0.0.1:{free_port()}", "refuses the connection"),
         ):
             with pytest.raises(CouldNotLook, match=message):
-                failing("sites", {**declared, "nodes": nodes, "tls": {"stapled": True, "ca": tls["ca"]}})
-        lacks_intermediate = node(leaf)
-        judged: dict[str, Any] = {"trusted": True, "ca": tls["ca"]}
-        assert failing("sites", {**declared, "nodes": [sound, lacks_intermediate], "tls": judged}) == {"tls.trusted"}
-        too_new = node(leaf, inner, rules="ssl_protocols TLSv1.3;")
-        judged = {"protocols": tls["protocols"]}
-        assert failing("sites", {**declared, "nodes": [sound, too_new], "tls": judged}) == {"tls.protocols"}
+                failing("sites", {**declared, "nodes": [sound, place], "tls": {"stapled": True, "ca": tls["ca"]}})
+        judged = {"ca": tls["ca"], "trusted": True, "protocols": tls["protocols"]}
+        nodes = [sound, node(leaf), node(protocols="TLSv1.3")]
+        assert failing("sites", {**declared, "nodes": nodes, "tls": judged}) == {"tls.trusted", "tls.protocols"}
 
 
 IN_A_NETWORK_OF_ITS_OWN = """

@@ -7,15 +7,18 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from readygate.areas.sites.nodes import at_each_address
 from readygate.areas.sites.origin import Origin, ascii_name, is_address
 from readygate.areas.tls.asking import RefusedError, chain, handshake
 from readygate.areas.tls.trust import describing_context, knowing_only
+from readygate.expectation import Expectation
 from readygate.results import Evidence
 
 
@@ -24,7 +27,8 @@ class Certificate:
     """The certificate that a server showed, trusted or not.
 
     `names` are its DNS names and addresses; its common name counts for nothing (RFC 6125, section 6.4.4). `twin` is
-    the one that a client sees who knows only the other kind of key, RSA or ECDSA, where the server has such.
+    the one that a client sees who knows only the other kind of key, RSA or ECDSA, where the server has such;
+    `elsewhere` are those that other nodes show in place of it.
     """
 
     subject: str
@@ -39,6 +43,7 @@ class Certificate:
     seen_at: datetime
     evidence: tuple[Evidence, ...] = ()
     twin: Certificate | None = None
+    elsewhere: tuple[Certificate, ...] = ()
 
     @property
     def shown(self) -> tuple[Certificate, ...]:
@@ -46,18 +51,28 @@ class Certificate:
         return (self, self.twin) if self.twin else (self,)
 
     @property
+    def shown_anywhere(self) -> tuple[Certificate, ...]:
+        """Those of all nodes, with their twins."""
+        return tuple(each for node in (self, *self.elsewhere) for each in node.shown)
+
+    def worst(self, name: str, expected: Expectation) -> Any:
+        """What is by this name in the certificate of the first node that falls short there, or else of the first."""
+        values = [getattr(each, name) for each in (self, *self.elsewhere)]
+        return next((value for value in values if not expected.judge(value)), values[0])
+
+    @property
     def lifetime_left(self) -> timedelta:
-        return min(each.not_after for each in self.shown) - self.seen_at
+        return min(each.not_after for each in self.shown_anywhere) - self.seen_at
 
     @property
     def weakest_bits(self) -> int | None:
         """The strength of the weaker key, in bits of an RSA key; None where the kind of one isn't known."""
-        bits = [each.key_bits for each in self.shown]
+        bits = [each.key_bits for each in self.shown_anywhere]
         return None if None in bits else min(each for each in bits if each is not None)
 
     def covers(self, host: str) -> bool:
         """Whether the name or address is among the certificate's own; see RFC 6125, section 6.4."""
-        return all(each._names(host) for each in self.shown)
+        return all(each._names(host) for each in self.shown_anywhere)
 
     def _names(self, host: str) -> bool:
         if is_address(host):
@@ -70,7 +85,18 @@ class Certificate:
 
 
 def observe_certificate(origin: Origin) -> Certificate:
-    """The certificate as it is served, and its twin, without a question whether they are to be trusted."""
+    """The certificate as each node serves it, without a question whether it is to be trusted."""
+    seen, passed_over = at_each_address(origin, certificate_at)
+    distinct: dict[tuple[str, ...], Certificate] = {}
+    for node in seen:
+        distinct.setdefault(tuple(each.fingerprint for each in node.shown), node)
+    first, *others = distinct.values()
+    told = (evidence for each in (first, *others) for evidence in each.evidence)
+    return replace(first, elsewhere=tuple(others), evidence=(*told, *passed_over))
+
+
+def certificate_at(origin: Origin) -> Certificate:
+    """The certificate that is served there, and its twin."""
     certificate = _described(origin, describing_context())
     other = "aECDSA" if certificate.key_type == "RSA" else "aRSA"
     try:
@@ -102,7 +128,7 @@ def _described(origin: Origin, context: ssl.SSLContext) -> Certificate:
         signature=leaf.signature_hash_algorithm.name if leaf.signature_hash_algorithm else None,
         fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
         seen_at=datetime.now(UTC),
-        evidence=(Evidence(f"the certificate of {origin.url('/')}", told),),
+        evidence=(Evidence(f"the certificate of {origin.url('/')}{origin.elsewhere}", told),),
     )
 
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from readygate.areas.sites.nodes import nodes_of
+from readygate.areas.sites.nodes import at_each_address, nodes_of
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls import hello as tls_hello
 from readygate.areas.tls.asking import exchange, handshake, say_hello
-from readygate.areas.tls.certificate import Certificate, observe_certificate
+from readygate.areas.tls.certificate import Certificate, certificate_at
 from readygate.areas.tls.suites import PROFILES, SUITES, Profile, is_forward_secret
 from readygate.areas.tls.tls import Protocols
 from readygate.areas.tls.trust import describing_context
@@ -106,10 +106,19 @@ class SameCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """The protocol that both sides agreed on above TLS; None where the server chose none."""
+    """The protocol that both sides agreed on above TLS, by node; None where that chose none."""
 
-    protocol: str | None
+    by_node: tuple[tuple[str, str | None], ...]
     evidence: tuple[Evidence, ...] = ()
+
+    def worst(self, expected: Expectation) -> str | None:
+        """What the first node agreed on that falls short, or else the first."""
+        protocols = [protocol for _, protocol in self.by_node]
+        return next((protocol for protocol in protocols if not expected.judge(protocol)), protocols[0])
+
+    @property
+    def told(self) -> str:
+        return "; ".join(f"{at}: {protocol or 'none chosen'}" for at, protocol in self.by_node)
 
 
 def observe_ciphers(protocols: Protocols) -> Ciphers:
@@ -142,24 +151,29 @@ def _ciphers_at(origin: Origin, versions: Sequence[str]) -> NodeCiphers:
 
 def observe_profiles(protocols: Protocols, ciphers: Ciphers) -> MetProfiles:
     """Compare all nodes with each profile; what is stricter than a profile meets it as well."""
-    shown = [each for place, _ in protocols.by_node for each in observe_certificate(place).shown]
+    shown = [each for place, _ in protocols.by_node for each in certificate_at(place).shown]
     wrong = {name: _beyond(profile, protocols, ciphers, shown) for name, profile in PROFILES.items()}
     reasons = [f"not {name}: {'; '.join(each)}" for name, each in wrong.items() if each]
     return MetProfiles(tuple(name for name, each in wrong.items() if not each), " | ".join(reasons))
 
 
 def observe_alpn(origin: Origin) -> Agreed:
-    """Offer HTTP/2 and HTTP/1.1 (RFC 7301)."""
+    """Offer HTTP/2 and HTTP/1.1 to each node (RFC 7301)."""
+    seen, passed_over = at_each_address(origin, _agreed_at)
+    told = (Evidence(f"h2 and http/1.1 offered to {at}", protocol or "none chosen") for at, protocol in seen)
+    return Agreed(tuple(seen), (*told, *passed_over))
+
+
+def _agreed_at(origin: Origin) -> tuple[str, str | None]:
     context = describing_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with handshake(origin, context) as connection:
-        protocol = connection.selected_alpn_protocol()
-    return Agreed(protocol, (Evidence(f"h2 and http/1.1 offered to {origin.at}", protocol or "none chosen"),))
+        return origin.at, connection.selected_alpn_protocol()
 
 
 def observe_same_certificate(origin: Origin) -> SameCertificate:
     """The certificate of every node. CouldNotLook: one of them can't be reached."""
-    shown = {node.at: observe_certificate(node) for node in nodes_of(origin)}
+    shown = {node.at: certificate_at(node) for node in nodes_of(origin)}
     told = "; ".join(f"{at}: {each.fingerprint[:16]} until {each.not_after:%Y-%m-%d}" for at, each in shown.items())
     same = len({each.fingerprint for each in shown.values()}) == 1
     return SameCertificate(same, told, (Evidence(f"certificates of {len(shown)} nodes", told),))

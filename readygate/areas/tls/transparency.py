@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
 
+from readygate.areas.sites.nodes import at_each_address
 from readygate.areas.sites.origin import Origin
 from readygate.areas.tls.asking import RefusedError, chain, handshake
 from readygate.areas.tls.trust import describing_context, knowing_only
@@ -52,11 +53,13 @@ def observe_transparency(origin: Origin, tls: Spec) -> Transparency:
     """Count the logs whose timestamps stand in the certificate, and where logs are listed, verify each."""
     listed: str | None = getattr(tls, "ct_logs", None)
     logs = None if listed is None else read_logs(Path(listed))
-    seen = {shown[0]: shown for shown in _shown(origin)}
+    places, passed_over = at_each_address(origin, lambda place: list(_shown(place)))
+    # Of one certificate the longest chain is kept, as that has the issuer if any has.
+    seen = {shown[0]: shown for shown in sorted((each for place in places for each in place), key=len)}
     counted = [_counted(each, logs) for each in seen.values()]
     fewest, reason = min(counted)
-    told = tuple(Evidence(f"timestamps of logs in a certificate of {origin.url('/')}", each) for _, each in counted)
-    return Transparency(fewest, reason, told)
+    told = (Evidence(f"timestamps of logs in a certificate of {origin.url('/')}", each) for _, each in counted)
+    return Transparency(fewest, reason, (*told, *passed_over))
 
 
 def _shown(origin: Origin) -> Iterable[Chain]:

@@ -184,8 +184,8 @@ FAULTS = AreaFaults(
         ),
         Fault(
             "node-with-the-old-certificate",
-            ("tls.same_on_every_node",),
-            lambda host: deploy(host, certificate(), INTERMEDIATE, nodes=(OTHER,)),
+            ("tls.same_on_every_node", "tls.renew_before"),
+            lambda host: deploy(host, certificate(ends=5 * DAY), INTERMEDIATE, nodes=(OTHER,)),
         ),
         Fault(
             "name-forgotten-at-a-renewal",
@@ -222,7 +222,7 @@ FAULTS = AreaFaults(
         Fault(
             "client-chooses-the-cipher", ("tls.server_preference",), edited("s/server_ciphers on/server_ciphers off/")
         ),
-        Fault("http2-lost", ("tls.alpn",), edited("s/ http2//")),
+        Fault("http2-lost-at-one-node", ("tls.alpn",), edited("s/ http2//", OTHER)),
         Fault("ocsp-responder-down", ("tls.stapled",), "systemctl stop ocsp; systemctl restart nginx"),
         Fault("staple-of-last-week", ("tls.stapled",), with_a_staple_of_last_week),
     ),
