@@ -18,7 +18,7 @@ RPM_PACKAGES = "dnf,rpm,createrepo-c,openssh-server"
 # A host with each of the firewalls that no package may put beside ufw; none of them is enabled.
 WALLED_PACKAGES = (
     "systemd,systemd-sysv,dbus,procps,iproute2,sudo,python3-minimal,openssh-server,netcat-openbsd,"
-    "firewalld,ipset,nftables,iptables,iptables-persistent"
+    "firewalld,ipset,nftables,iptables,iptables-persistent,network-manager"
 )
 BOOTSTRAP = (
     "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",

@@ -86,6 +86,19 @@ services=$(firewall-cmd --list-all-zones | sed -n 's/^  services: //p' | tr ' ' 
 for service in $services; do both service-$service --info-service=$service; done
 told now default-zone --get-default-zone
 echo "= boot default-zone"; sed -n 's/^DefaultZone=//p' /etc/firewalld/firewalld.conf || exit 1
+# NetworkManager puts an interface into the zone that its saved profile names, or else into the default zone. Of a
+# profile in /run only those come back that netplan writes.
+echo "= boot profiles"
+if command -v nmcli >/dev/null && systemctl -q is-active NetworkManager; then
+    nmcli -t -f DEVICE,AUTOCONNECT,FILENAME connection show --active | while IFS=: read -r device starts file; do
+        case $starts:$file in
+            no:*) continue ;;
+            yes:/run/NetworkManager/system-connections/netplan-*) ;;
+            yes:/run/*) file=/dev/null ;;
+        esac
+        echo "$device $(sed -n "s/^[Zz][Oo][Nn][Ee]=[\"']*\([^\"']*\).*/\1/p" "$file" | head -n 1)"
+    done
+fi
 echo "= now panic"; firewall-cmd --query-panic
 echo "= boot panic"; echo no
 """
@@ -173,7 +186,12 @@ def _of_firewalld(told: Mapping[str, str], loaded: Loaded, intent: Ruleset, arou
     default = told["now default-zone"].strip()
     for name, text in told.items():
         when, _, what = name.partition(" ")
-        if when == "now" and (differing := _lines(text, default) ^ _lines(told[f"boot {what}"], default)):
+        if when != "now":
+            continue
+        at_boot = _lines(told[f"boot {what}"], default)
+        if what == "zones":
+            at_boot = _as_in_profiles(at_boot, told["boot profiles"], default)
+        if differing := _lines(text, default) ^ at_boot:
             return Persistence(
                 False, f"the {what.partition('-')[0]} of firewalld differ now and at boot: {min(differing)}"
             )
@@ -187,6 +205,13 @@ def _of_firewalld(told: Mapping[str, str], loaded: Loaded, intent: Ruleset, arou
     if any(view.doubts for view in views) or views[0].gaps == views[1].gaps:
         return found
     return Persistence(False, "the table of firewalld lets in other than firewalld was told")
+
+
+def _as_in_profiles(at_boot: set[str], profiles: str, default_zone: str) -> set[str]:
+    """The same lines, but for the interfaces that NetworkManager puts into a zone, whatever firewalld was told."""
+    zones = dict(line.split(" ", 1) for line in profiles.splitlines())
+    kept = {line for line in at_boot if line.rpartition(": interface ")[2] not in zones}
+    return kept | {f"{zone}: interface {device}" for device, zone in zones.items() if zone not in ("", default_zone)}
 
 
 def _lines(text: str, default_zone: str) -> set[str]:

@@ -69,6 +69,26 @@ iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 """
 
 
+# The profile keeps the address that docker gave, and says what zone the interface is in.
+MANAGED = """
+systemctl enable --quiet --now firewalld
+cat > /etc/NetworkManager/system-connections/lan.nmconnection <<PROFILE
+[connection]
+id=lan
+type=ethernet
+interface-name=eth0
+zone=internal
+[ipv4]
+method=manual
+address1=$(ip -o -4 address show eth0 | awk '{print $4}'),$(ip route | awk '/default/ {print $3}')
+[ipv6]
+method=ignore
+PROFILE
+chmod 600 /etc/NetworkManager/system-connections/lan.nmconnection
+systemctl enable --quiet --now NetworkManager
+nmcli --wait 20 connection up lan >/dev/null
+"""
+
 FOR_NOW, FOR_GOOD = "firewall-cmd --quiet", "firewall-cmd --quiet --permanent"
 AT_7777 = "-p tcp --dport 7777 -j ACCEPT"
 OWN_TABLE = "nft add table inet mine; nft add chain inet mine out '{ type filter hook output priority 0; }'"
@@ -122,6 +142,20 @@ FIREWALLD_FAULTS = AreaFaults(
     booted_with(FIREWALLD),
 )
 
+LAN = "/etc/NetworkManager/system-connections/lan.nmconnection"
+MANAGED_FAULTS = AreaFaults(
+    "networkmanager",
+    SOUND,
+    gone_at_boot(
+        "networkmanager",
+        zone_changed_for_now=f"{FOR_NOW} --zone=work --change-interface=eth0",
+        profile_for_now="nmcli connection modify --temporary lan connection.zone work; nmcli connection up lan",
+        profile_edited=f"sed -i s/zone=internal/zone=work/ {LAN}",
+        profile_without_a_zone=f"sed -i /zone=/d {LAN}",
+    ),
+    booted_with(MANAGED),
+)
+
 NFTABLES_FAULTS = AreaFaults(
     "nftables",
     SOUND,
@@ -164,4 +198,4 @@ IPTABLES_FAULTS = AreaFaults(
     booted_with(IPTABLES),
 )
 
-FAULTS = (FIREWALLD_FAULTS, NFTABLES_FAULTS, IPTABLES_FAULTS)
+FAULTS = (FIREWALLD_FAULTS, MANAGED_FAULTS, NFTABLES_FAULTS, IPTABLES_FAULTS)
