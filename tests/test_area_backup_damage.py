@@ -31,7 +31,7 @@ from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held
 from tests.test_area_backup_mongodump import WHOLE as MONGODUMP
 from tests.test_area_backups import MARIADB, declared, listed_as, tar_of, write, zip_of
-from tests.test_drills import dumps, snapshot  # noqa: F401 - fixtures
+from tests.test_drills import APPENDED_SPOILED, append_only, dumps, snapshot  # noqa: F401 - fixtures
 
 needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no Redis on this machine")
@@ -329,6 +329,26 @@ def test_a_command_of_redis_may_hold_anything_and_still_has_one_end() -> None:
     assert ends_with_a_command(AOF[7:])  # begun in the middle of a command, as the end of a large file is
     assert ends_with_a_command(b"#TS:1\r\n" + AOF)
     assert not any(ends_with_a_command(AOF[:-cut]) for cut in range(1, 34))
+
+
+@needs_redis
+@pytest.mark.parametrize("damage", [*APPENDED_SPOILED, "its manifest names nothing"])
+def test_an_append_only_file_in_parts_is_sound_until_one_is_not(
+    append_only: Path,  # noqa: F811
+    tmp_path: Path,
+    damage: str,
+) -> None:
+    folder = Path(shutil.copytree(append_only, tmp_path / "appendonlydir"))
+    manifest = folder / "appendonly.aof.manifest"
+    assert why(manifest) is None
+    assert held("backups", declared(folder, "*.aof.manifest", size="1K"))["backup.size"]
+    if damage == "its manifest names nothing":
+        manifest.write_text("\n")
+    elif damage == "a command that is none":
+        pytest.skip("only a drill runs the commands")
+    else:
+        APPENDED_SPOILED[damage][0](folder)
+    assert why(manifest)
 
 
 @needs_redis

@@ -17,13 +17,14 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from readygate.drills import mariadb, postgres
+from readygate.drills.copied import opened
 from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.restore import restore
@@ -408,20 +409,109 @@ def test_a_document_of_dumpdata_is_read_and_counted_by_model(tmp_path: Path) -> 
             drilled(tmp_path / "db.json", Questions(("auth.user",)))
 
 
+@contextmanager
+def new_redis_at(folder: Path, *settings: str) -> Iterator[Callable[[str], object]]:
+    """A Redis in a folder; what it gives runs lines of redis-cli."""
+    sock = folder / "s"
+    command = [
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        str(sock),
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+        *settings,
+    ]
+    client = ["redis-cli", "-s", str(sock)]
+
+    def told(lines: str) -> str:
+        return subprocess.run(client, input=lines, text=True, check=True, capture_output=True).stdout
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        while subprocess.run([*client, "ping"], capture_output=True).stdout != b"PONG\n":
+            time.sleep(0.02)
+        yield told
+        server.terminate()
+
+
+KEYS = "".join(f"set session:{n} {'x' * 50}{n}\n" for n in range(100)) + "rpush queue a b c\n"
+
+
 @pytest.fixture(scope="session")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a real Redis saved: a hundred keys and a list."""
     folder = tmp_path_factory.mktemp("redis")
-    sock = folder / "s"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(sock), "--dir", str(folder), "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        client = ["redis-cli", "-s", str(sock)]
-        while subprocess.run([*client, "ping"], capture_output=True).stdout != b"PONG\n":
-            time.sleep(0.02)
-        lines = "".join(f"set session:{n} {'x' * 50}{n}\n" for n in range(100)) + "rpush queue a b c\nsave\n"
-        subprocess.run(client, input=lines, text=True, check=True, capture_output=True)
-        server.terminate()
+    with new_redis_at(folder) as told:
+        told(f"{KEYS}save\n")
     return folder / "dump.rdb"
+
+
+@pytest.fixture(scope="session")
+def append_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as an append-only file of Redis 7, in parts: what was there when it was rewritten, and since then."""
+    folder = tmp_path_factory.mktemp("redis")
+    with new_redis_at(folder, "--appendonly", "yes") as told:
+        told(f"{KEYS}bgrewriteaof\n")
+        while "aof_rewrite_in_progress:1" in (state := told("info persistence\n")) or "scheduled:1" in state:
+            time.sleep(0.05)
+        told("set last 1\n")
+    if not (folder / "appendonlydir").exists():
+        pytest.skip("this Redis is older than 7, and writes one append-only file")
+    return folder / "appendonlydir"
+
+
+APPENDED = Questions(("dbsize", "llen queue", "get last"))
+
+
+def drilled_folder(folder: Path, asked: Questions) -> Restored:
+    with scratch(LIMITS) as place:
+        return restore(place, opened(Path(shutil.copytree(folder, place.folder / "artifact"))), asked)
+
+
+def in_one_file(folder: Path) -> bytes:
+    """As Redis 4 to 6 write it, and 7 reads it yet."""
+    (base,), (since,) = folder.glob("*.base.rdb"), folder.glob("*.incr.aof")
+    return base.read_bytes() + since.read_bytes()
+
+
+@needs_redis
+def test_an_append_only_file_is_loaded_and_asked(append_only: Path, tmp_path: Path) -> None:
+    there = {"dbsize": 102, "llen queue": 3, "get last": "1"}
+    assert drilled_folder(append_only, APPENDED).values == there
+    (tmp_path / "appendonly.aof").write_bytes(in_one_file(append_only))
+    assert drilled(tmp_path / "appendonly.aof", APPENDED).values == there
+
+
+def changed_in(folder: Path, pattern: str, change: Callable[[bytes], bytes]) -> None:
+    (path,) = folder.glob(pattern)
+    path.write_bytes(change(path.read_bytes()))
+
+
+APPENDED_SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "its last command was cut": (lambda folder: changed_in(folder, "*.incr.aof", lambda data: data[:-4]), "Expected"),
+    "its base was cut": (lambda folder: changed_in(folder, "*.base.rdb", lambda data: data[:-30]), "EOF"),
+    "its base is gone": (lambda folder: next(folder.glob("*.base.rdb")).unlink(), "No such file"),
+    "a byte of its base": (
+        lambda folder: changed_in(folder, "*.base.rdb", lambda data: data.replace(b"session:", b"sessions", 1)),
+        "hecksum|CRC|sane",
+    ),
+    "a command that is none": (
+        lambda folder: changed_in(folder, "*.incr.aof", lambda data: data.replace(b"set", b"sxt")),
+        "Unknown command",
+    ),
+}
+
+
+@needs_redis
+@pytest.mark.parametrize("damage", APPENDED_SPOILED)
+def test_a_damaged_append_only_file_is_not_loaded(append_only: Path, tmp_path: Path, damage: str) -> None:
+    spoil, reason = APPENDED_SPOILED[damage]
+    spoil(Path(shutil.copytree(append_only, tmp_path / "appendonlydir")))
+    with pytest.raises(NotRestorable, match=reason):
+        drilled_folder(tmp_path / "appendonlydir", APPENDED)
 
 
 @needs_redis

@@ -32,6 +32,7 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4",
 }
+_COMMANDS = re.compile(rb"\*\d+\r\n\$|#TS:\d|REDIS.{0,200}aof-(?:base|preamble)\xc0\x01", re.DOTALL)
 UNPACKERS = {"gzip": "gzip", "bzip2": "bzip2", "xz": "xz", "zstd": "zstd", "lz4": "lz4"}
 
 
@@ -85,7 +86,10 @@ def fault_of_archive_end(ends: Ends) -> str | None:
 
 
 def form_of(ends: Ends) -> str | None:
-    """What a file is by its first bytes: a key of UNPACKERS, a word of _MAGIC, tar, sql, json; None is unknown."""
+    """What a file is by its first bytes: a word of _MAGIC or UNPACKERS, aof, tar, sql, json; None is unknown."""
+    # An append-only file of Redis is commands, most of which may be put as a snapshot at its beginning.
+    if _COMMANDS.match(ends.first):
+        return "aof"
     known = next((form for magic, form in _MAGIC.items() if ends.first.startswith(magic)), None)
     if known:
         return known

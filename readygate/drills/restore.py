@@ -11,7 +11,7 @@ from readygate.drills.files import restore_files, restore_json, restore_sqlite
 from readygate.drills.mariadb import restore_mariadb
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.postgres import restore_postgres
-from readygate.drills.redis import restore_redis
+from readygate.drills.redis import MANIFESTS, restore_redis
 from readygate.drills.scratch import Ended, Scratch
 from readygate.errors import CouldNotLook
 
@@ -26,6 +26,8 @@ def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: st
     if packed.is_dir():
         if (packed / "toc.dat").exists():
             return restore_postgres(scratch, packed, is_sql=False, questions=questions)
+        if any(packed.glob(MANIFESTS)):
+            return restore_redis(scratch, packed, questions, is_aof=True)
         return restore_base_backup(scratch, packed, questions)
     plain = _unpacked(scratch, packed, decrypt)
     ends = ends_of(plain)
@@ -46,6 +48,8 @@ def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: st
             return restore_sqlite(scratch, plain, is_sql=False, questions=questions)
         case "rdb":
             return restore_redis(scratch, plain, questions)
+        case "aof":
+            return restore_redis(scratch, plain, questions, is_aof=True)
         case "json":
             return restore_json(scratch, plain, questions)
         case "tar":

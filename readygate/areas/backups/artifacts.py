@@ -38,8 +38,10 @@ _CONTENTS = {
     ".asc": "encrypted",
     ".enc": "encrypted",
 }
-# A file that stands for the folder around it: of `pg_dump --format=directory`, and of pg_basebackup.
+# A file that stands for the folder around it: of `pg_dump --format=directory`, of pg_basebackup, and of an append-
+# only file in parts, whose name Redis lets one choose.
 _FOLDERS = {"toc.dat": "dump folder", "backup_manifest": "base backup"}
+_AOF_FOLDER = "aof folder"
 
 # How encrypted files begin: age, OpenSSL, and OpenPGP in letters.
 _CIPHERS = {
@@ -124,7 +126,7 @@ class Artifact:
     @property
     def is_folder(self) -> bool:
         """Whether the file stands for the folder around it."""
-        return self.kind.content in _FOLDERS.values()
+        return self.kind.content in (*_FOLDERS.values(), _AOF_FOLDER)
 
     @property
     def whole(self) -> str:
@@ -145,6 +147,8 @@ def kind_of(name: str) -> Kind:
         return Kind("gzip -dc", "tar")
     if path.name in _FOLDERS:
         return Kind(None, _FOLDERS[path.name])
+    if path.name.endswith(".aof.manifest"):
+        return Kind(None, _AOF_FOLDER)
     unpacker = _UNPACKERS.get(path.suffix)
     inner = path.with_suffix("") if unpacker else path
     return Kind(unpacker, _CONTENTS.get(inner.suffix))

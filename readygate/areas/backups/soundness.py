@@ -113,6 +113,8 @@ class Look:
                 return self._complaint(f"pg_restore --file=/dev/null {self._folder}")
             case "base backup":
                 return self._fault_of_base_backup()
+            case "aof folder":
+                return self._fault_of_parts()
             case "encrypted":
                 raise CouldNotLook(
                     f"{self.artifact.shown} can't be read through without its key",
@@ -235,6 +237,21 @@ class Look:
         """Whether the last command of an append-only file is a whole one."""
         end = base64.b64decode(self._ask(f"{self._stream} | tail -c {_COMMANDS} | base64").output)
         return None if ends_with_a_command(end) else "it was cut short in the middle of a command"
+
+    def _fault_of_parts(self) -> str | None:
+        """The first part of an append-only file that is damaged, or missing; the last may have nothing in it."""
+        script = f"cat {self._path} && cd {self._folder} && stat -L -c '%s %Y %n' -- *"
+        told = self._ask(script).text
+        there = {name: (int(size), int(at)) for size, at, name in re.findall(r"^(\d+) (\d+) (\S+)$", told, re.M)}
+        parts = re.findall(r"^file (\S+) seq \d+ type [bi]", told, re.M)
+        for name in parts:
+            if name not in there:
+                return f"{name}, which its manifest names, is not in it"
+            size, changed_at = there[name]
+            part = Artifact(f"{self.artifact.whole}/{name}", size, self.artifact.mode, changed_at)
+            if (size or name != parts[-1]) and (fault := Look(self.host, self.server, part, self.within).fault()):
+                return f"{name}: {fault}"
+        return None if parts else "its manifest names no part"
 
     def _read_collections(self) -> Mapping[str, Any]:
         """Of an archive of mongodump its `fault`, or what it `holds`. CouldNotLook: the server can't tell."""
