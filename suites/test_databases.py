@@ -149,6 +149,15 @@ def test_replication_slots_hold_little_back(database, database_state):
     assert database_state.held_by_slots in database.held_by_slots
 
 
+@pytest.mark.check("database.archive_lag", severity="blocker")
+def test_log_gets_into_its_archive(database, wal_archiving):
+    """A recovery ends where the archive does, and what waits to be archived fills the disk.
+
+    Mend: read the server's log for what archive_command says, and try that by hand as the server's user.
+    """
+    assert wal_archiving.lag_s in database.archive_lag, wal_archiving.reason
+
+
 @pytest.mark.check("database.longest_transaction")
 def test_no_transaction_stays_open_for_long(database, database_state):
     """As long as one is open, vacuum cleans nothing that is younger, and a migration waits for its locks.

@@ -26,6 +26,7 @@ from readygate.areas.databases.redis import (
     refuses_strangers,
 )
 from readygate.areas.databases.url import Address, Engine, NoAnswer, parse_database_url
+from readygate.areas.databases.wal_archiving import Archiving, look_at_archiving
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
     AtLeastCount,
@@ -82,6 +83,9 @@ class OfPostgres(Spec):
     replication_behind: AtMostSize | None = Field(None, description="How much WAL the worst replica must yet replay.")
     unused_slots: AtMostCount | None = Field(None, description="How many replication slots nobody reads from.")
     held_by_slots: AtMostSize | None = Field(None, description="How much WAL the worst slot keeps on the disk.")
+    archive_lag: AtMostDuration | None = Field(
+        None, description="How long the oldest segment of WAL has waited to be archived."
+    )
     longest_transaction: AtMostDuration | None = Field(
         None, description="How long the longest transaction has been open, prepared ones too."
     )
@@ -322,6 +326,11 @@ def observe_slowest(database: Database, hosts: Hosts) -> Slowest:
         return Slowest(*slowest_of(asking))  # type: ignore[arg-type]  # only PostgreSQL may declare it
 
 
+def observe_archiving(database: Database, hosts: Hosts) -> Archiving:
+    with session(database, hosts) as asking:
+        return look_at_archiving(asking)  # type: ignore[arg-type]  # only PostgreSQL may declare it
+
+
 def observe_persistence(database: Database, hosts: Hosts) -> frozenset[str]:
     with session(database, hosts) as asking:
         return persistence_of(asking)  # type: ignore[arg-type]  # only Redis may declare it
@@ -360,6 +369,7 @@ FACTS: Mapping[str, Callable[..., Any]] = {
     "row_count": observe_rows,
     "index_use": observe_index_use,
     "slowest_statement": observe_slowest,
+    "wal_archiving": observe_archiving,
     "redis_persistence": observe_persistence,
     "strangers_refused": observe_strangers,
     "migration_state": observe_migrations,
