@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from readygate.areas.backups.artifacts import cipher_of, fault_of_aof, fault_of_json, fault_of_rdb
 from readygate.areas.backups.backup import Backup, observe_missed, observe_soundness
-from readygate.areas.backups.due import Timetable, backup_schedule, date_in
+from readygate.areas.backups.due import Timetable, backup_schedule, date_in, moment_in
 from readygate.areas.backups.listing import observe_artifacts, parse_artifacts
 from readygate.areas.backups.retention import observe_ladder
 from readygate.drills import postgres
@@ -98,6 +98,7 @@ def test_an_empty_file_is_no_backup_by_which_to_count_back(tmp_path: Path, name:
         ({"missed": 0, "schedule": "@reboot"}, "due at no time"),
         ({"rpo": "1d", "dated": "shop_%d"}, "names no day"),
         ({"rpo": "1d", "dated": "shop_%Y%m%d_%Q"}, "not a part of a date"),
+        ({"rpo": "1d", "dated": "shop_%Y%m%dT%H%M%SZ"}, "write %z for it"),
     ],
 )
 def test_a_schedule_or_date_that_means_nothing_is_refused(keys: dict[str, Any], message: str) -> None:
@@ -136,6 +137,30 @@ def test_the_date_in_the_name_counts_where_the_file_was_touched_since(tmp_path: 
     dated = declared(tmp_path, "*.sql", dated="db_%Y%m%d_%H%M")
     assert not held("backups", {**dated, "rpo": "26h"})["backup.rpo"]
     assert held("backups", {**dated, "rpo": "73h"})["backup.rpo"]
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("/b/db_20261121T233000Z.sql", "2026-11-21T23:30:00+00:00"),
+        ("/b/db_20261122T053000+0600.sql", "2026-11-21T23:30:00+00:00"),
+        ("/b/db_20261121T183000-05:00.sql", "2026-11-21T23:30:00+00:00"),
+        ("/b/db_20261121T233000.sql", None),
+    ],
+)
+def test_a_name_that_tells_its_zone_is_not_of_the_servers(name: str, moment: str | None) -> None:
+    told = moment_in(name, "db_%Y%m%dT%H%M%S%z", 13 * 3600)
+    assert told == (moment and datetime.fromisoformat(moment).timestamp())
+    of_the_server = datetime(2026, 11, 20, 11, tzinfo=UTC).timestamp()
+    assert moment_in("/b/db_20261121.sql", "db_%Y%m%d", 13 * 3600) == of_the_server
+
+
+def test_a_name_in_utc_is_as_young_as_it_is_wherever_its_server_is() -> None:
+    made = datetime.now(UTC) - timedelta(hours=1)
+    listing = listed_as(
+        int(time.time()), "+1300", [(9, "81a4", int(time.time()), f"/b/db_{made:%Y%m%dT%H%M%SZ}.sql")]
+    )
+    assert 3500 < (parse_artifacts("/b/*", listing, "db_%Y%m%dT%H%M%S%z").age_s or 0) < 3700
 
 
 def test_a_name_without_its_date_is_not_taken_for_an_old_or_a_new_one(tmp_path: Path) -> None:

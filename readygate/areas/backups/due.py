@@ -1,11 +1,14 @@
-"""When a job is due by its crontab line, and when a file was made by its name: both in the server's local time."""
+"""When a job is due by its crontab line, and when a file was made by its name: both in the server's local time.
+
+But for a name that tells its zone.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from readygate.areas.servers.schedules import cron_schedule
@@ -24,7 +27,10 @@ _DATE_PARTS = {
     "M": r"\d\d",
     "S": r"\d\d",
     "j": r"\d{3}",
+    "z": r"(?:Z|[+-]\d\d:?\d\d)",
 }
+# A Z behind the time says that it is UTC.
+_UTC = re.compile(r"%[HMS]Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,26 @@ def check_date_pattern(pattern: str) -> str:
         )
     if not ({"Y", "y"} & letters and ({"m", "d"} <= letters or "j" in letters)):
         raise Mistake(f"'{pattern}' names no day", "write e.g. shop_%Y%m%d_%H%M%S")
+    if _UTC.search(pattern):
+        raise Mistake(f"the Z in '{pattern}' is a zone, and would be read over", "write %z for it")
     return pattern
 
 
+def moment_in(name: str, pattern: str, utc_offset: int) -> int | None:
+    """The same in seconds since 1970; `utc_offset` is that of the server."""
+    moment = date_in(name, pattern)
+    if moment is None:
+        return None
+    if moment.tzinfo:
+        return int(moment.timestamp())
+    return int(moment.replace(tzinfo=UTC).timestamp()) - utc_offset
+
+
 def date_in(name: str, pattern: str) -> datetime | None:
-    """The moment that a name tells by the pattern, which may stand anywhere in it; None where it doesn't."""
+    """The moment that a name tells by the pattern, which may stand anywhere in it; None where it doesn't.
+
+    It is aware where the name tells its zone.
+    """
     parts = re.split(r"(%.)", pattern)
     expression = "".join(_DATE_PARTS[part[1]] if part.startswith("%") else re.escape(part) for part in parts)
     *_, found = [None, *re.finditer(expression, name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ from typing import Any
 
 from readygate.areas.asking import ask
 from readygate.areas.backups.artifacts import Artifact
-from readygate.areas.backups.due import date_in
+from readygate.areas.backups.due import moment_in
 from readygate.areas.servers.files import absolute, age_s
 from readygate.errors import CouldNotLook, Mistake
 from readygate.results import Evidence
@@ -179,13 +179,12 @@ def _artifact(entry: str, asked_at: int, pattern: str | None) -> Artifact:
     )
     if pattern is None:
         return artifact
-    moment = date_in(artifact.path, pattern)
-    if moment is None:
+    at = moment_in(artifact.path, pattern, offset)
+    if at is None:
         raise CouldNotLook(
             f"the name of {artifact.shown} does not tell a date by {pattern}",
             mend="correct `dated`, or make `path` narrower",
         )
-    at = int(moment.replace(tzinfo=UTC).timestamp()) - offset
     if at > asked_at + _ZONES_APART_S:
         raise CouldNotLook(
             f"the name of {artifact.shown} tells a moment that is yet to come", mend="correct `dated`, or the name"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePosixPath
 from shlex import join, quote
 from typing import Annotated, Any, ClassVar
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from readygate.areas.asking import Answer, ask
 from readygate.areas.backups.artifacts import Artifact, is_hollow
-from readygate.areas.backups.due import date_in
+from readygate.areas.backups.due import moment_in
 from readygate.areas.backups.listing import glob_path, list_artifacts
 from readygate.areas.servers.files import age_s
 from readygate.errors import CouldNotLook, Mistake
@@ -190,8 +190,8 @@ def copies_in(listed: Iterable[Copy], pattern: str) -> tuple[Copy, ...]:
 def _made_at(entry: Mapping[str, Any], dated: str | None, utc_offset: int) -> int:
     """An upload says when it was uploaded; what was uploaded is no younger than its name says."""
     uploaded = int(datetime.fromisoformat(entry["ModTime"].replace("Z", "+00:00")).timestamp())
-    named = date_in(entry["Path"], dated) if dated else None
-    return min(uploaded, int(named.replace(tzinfo=UTC).timestamp()) - utc_offset) if named else uploaded
+    named = moment_in(entry["Path"], dated, utc_offset) if dated else None
+    return uploaded if named is None else min(uploaded, named)
 
 
 def observe_sameness(

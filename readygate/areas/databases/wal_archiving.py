@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL's write-ahead log gets into its archive, without which no recovery goes beyond a base backup."""
+"""Whether the write-ahead log of a PostgreSQL gets into its archive, without which no recovery goes far."""
 
 from __future__ import annotations
 
