@@ -627,6 +627,30 @@ def test_django_leaves_the_apps_of_others_alone(primary: Postgres, tmp_path: Pat
         primary.do("drop table django_migrations")
 
 
+def test_a_migration_of_django_that_stands_for_others_is_applied_with_them(primary: Postgres, tmp_path: Path) -> None:
+    names = [f"shop/migrations/{name}.py" for name in ("__init__", "0001_initial", "0001_squashed_0002_total")]
+    primary.do(
+        "create table django_migrations (id serial, app text, name text)",
+        "insert into django_migrations (app, name) values ('shop', '0001_initial')",
+    )
+    replaces = 'replaces = [("shop", "0001_initial"), ("shop", "0002_total")]'
+    squashed = f"from django.db import migrations\n\nclass Migration(migrations.Migration):\n    {replaces}\n"
+    try:
+        files = files_in(tmp_path, names)
+        (tmp_path / names[-1]).write_text(squashed)
+        wanted = {"migrations": {"tool": "django", "files": files, "pending": 0, "unknown": 0}}
+        assert failing(primary.url(), **wanted) == {"pending"}
+        primary.do("insert into django_migrations (app, name) values ('shop', '0002_total')")
+        assert failing(primary.url(), **wanted) == set()
+        (tmp_path / names[1]).unlink()  # what it stands for may go then
+        assert failing(primary.url(), **wanted) == set()
+        (tmp_path / names[-1]).rename(tmp_path / "shop/migrations/0003_other.py")
+        (tmp_path / "shop/migrations/0003_other.py").write_text("")
+        assert failing(primary.url(), **wanted) == {"pending", "unknown"}
+    finally:
+        primary.do("drop table django_migrations")
+
+
 def test_a_folder_without_migrations_is_never_up_to_date(primary: Postgres, tmp_path: Path) -> None:
     primary.do("create table alembic_version (version_num text)")
     try:

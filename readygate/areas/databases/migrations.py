@@ -95,8 +95,14 @@ def look_at_migrations(migrations: Migrations, rows: Rows) -> MigrationState:
     if migrations.tool == "alembic":
         pending, unknown = _compare_alembic(folder, applied)
     else:
-        known = {_plain(each) for each in _in_folder(folder, migrations.tool)}
-        pending, unknown = known - {_plain(each) for each in applied}, {_plain(each) for each in applied} - known
+        known, done = (
+            {_plain(each) for each in _in_folder(folder, migrations.tool)},
+            {_plain(each) for each in applied},
+        )
+        squashed = _squashed_in(folder) if migrations.tool == "django" else {}
+        # One that stands for others is applied where all of them are, and notes it with the next `migrate`.
+        pending = known - done - {each for each, others in squashed.items() if others and others <= done}
+        unknown = done - known - {other for others in squashed.values() for other in others}
         if migrations.tool == "django":  # the apps that the project takes from elsewhere have no files in it
             apps = {each.partition(".")[0] for each in known}
             unknown = {each for each in unknown if each.partition(".")[0] in apps}
@@ -123,12 +129,30 @@ def _plain(version: str) -> str:
 def _in_folder(folder: Path, tool: str) -> set[str]:
     """The versions of all migrations in the folder. CouldNotLook: there is none."""
     if tool == "django":
-        files = (path for path in folder.rglob("migrations/*.py") if _DJANGO.fullmatch(path.name))
-        found = {f"{path.parent.parent.name}.{path.stem}" for path in files if "site-packages" not in path.parts}
+        found = {_named(path) for path in _of_django(folder)}
     else:
         found = {match[1] for path in folder.rglob("*") if (match := FILES[tool].fullmatch(path.name))}
     if not found:
         raise CouldNotLook(f"there are no migrations of {tool} in {folder}", mend="correct `files`")
+    return found
+
+
+def _of_django(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("migrations/*.py") if _DJANGO.fullmatch(path.name))
+    return [path for path in files if "site-packages" not in path.parts]
+
+
+def _named(path: Path) -> str:
+    return f"{path.parent.parent.name}.{path.stem}"
+
+
+def _squashed_in(folder: Path) -> dict[str, set[str]]:
+    """By migration of django, the others that it replaces."""
+    found = {}
+    for path in _of_django(folder):
+        classes = [each for each in _statements(path) if isinstance(each, ast.ClassDef)]
+        replaced = (_literals(each.body).get("replaces") for each in classes)
+        found[_named(path)] = {f"{app}.{name}" for others in replaced for app, name in others or ()}
     return found
 
 
@@ -153,11 +177,18 @@ def _compare_alembic(folder: Path, applied: Iterable[str]) -> tuple[set[str], se
 
 def _assigned(path: Path) -> Mapping[str, Any]:
     """What a Python file assigns to plain names at its top, without running it."""
-    said = {}
+    return _literals(_statements(path))
+
+
+def _statements(path: Path) -> list[ast.stmt]:
     try:
-        statements = ast.parse(path.read_text(encoding="utf-8")).body
+        return ast.parse(path.read_text(encoding="utf-8")).body
     except (SyntaxError, UnicodeDecodeError) as error:
         raise CouldNotLook(f"{path} can't be read: {error}", mend="mend the migration") from None
+
+
+def _literals(statements: Iterable[ast.stmt]) -> Mapping[str, Any]:
+    said = {}
     for each in statements:
         if isinstance(each, ast.Assign):
             targets, value = each.targets, each.value
