@@ -85,6 +85,15 @@ def test_a_plan_that_sends_something_else_has_another_digest() -> None:
     assert Load.model_validate(declared(arrival={"rate": "999/s"})).planned("steady").digest != digest
 
 
+def test_a_locust_file_of_other_contents_is_another_load(tmp_path: Path) -> None:
+    path, digests = tmp_path / "reader.py", []
+    for path_asked in ("/a", "/b"):
+        path.write_text(f"# asks {path_asked}\n")
+        users = {"max": 750, "locustfile": str(path)}
+        digests.append(Load.model_validate(declared(users=users)).planned("steady").digest)
+    assert digests[0] != digests[1]
+
+
 def test_a_plan_is_named_as_a_file_can_be() -> None:
     with pytest.raises(Mistake, match="no name for a file"):
         Load.model_validate(declared()).refuse_name("../steady")

@@ -356,6 +356,54 @@ def test_workers_elsewhere_send_the_same_load(target: Target) -> None:
     assert outcome.offered == pytest.approx(150, rel=0.01)
 
 
+def test_a_worker_too_many_makes_no_run(target: Target) -> None:
+    port = free_port()
+    called = [sys.executable, "-m", "locust", "-f", str(GENERATOR), "--worker", "--master-port", str(port)]
+    workers = [subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    with pytest.raises(CouldNotLook, match="2 workers came, and the plan is for 1"):
+        run(
+            plan(
+                target.url,
+                stages=[{"hold": "6s", "measure": True}],
+                generator={"workers": 1, "bind": f"127.0.0.1:{port}"},
+            )
+        )
+    for worker in workers:
+        worker.wait(10)
+
+
+SLOW_CLOCK = """\
+import runpy, time
+now = time.time
+time.time = lambda: now() - 3
+runpy.run_module("locust", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_worker_whose_clock_is_off_is_no_part_of_a_run(target: Target) -> None:
+    port = free_port()
+    called = [sys.executable, "-c", SLOW_CLOCK, "-f", str(GENERATOR), "--worker", "--master-port", str(port)]
+    with subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
+        with pytest.raises(CouldNotLook, match=r"the clock of \S+ is -3\.0 s off"):
+            run(plan(target.url, "/sound", generator={"workers": 1, "bind": f"127.0.0.1:{port}"}))
+        worker.wait(10)
+
+
+def test_a_worker_with_another_locust_file_is_no_part_of_a_run(target: Target, tmp_path: Path) -> None:
+    port = free_port()
+    for folder, text in (("here", LOCUSTFILE), ("there", LOCUSTFILE.replace("/sound", "/slow"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "reader.py").write_text(text)
+    files = f"{GENERATOR},{tmp_path / 'there' / 'reader.py'}"
+    called = [sys.executable, "-m", "locust", "-f", files, "--worker", "--master-port", str(port)]
+    users = {"max": 5, "locustfile": str(tmp_path / "here" / "reader.py")}
+    generator = {"workers": 1, "bind": f"127.0.0.1:{port}"}
+    with subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
+        with pytest.raises(CouldNotLook, match="has another version of Readygate, or of the Locust file, or none"):
+            run(plan(target.url, users=users, generator=generator, stages=SHORT, thresholds={"errors": 0}))
+        worker.wait(10)
+
+
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -435,7 +483,9 @@ def test_workers_elsewhere_run_a_locust_file_of_ones_own_and_need_it(target: Tar
                 assert set(outcome.endpoints) == {"GET /sound", "GET /health"}
                 assert outcome.whole.good == 150
             else:
-                with pytest.raises(CouldNotLook, match="only 0 of 30 users came"):
+                with pytest.raises(
+                    CouldNotLook, match="has another version of Readygate, or of the Locust file, or none"
+                ):
                     run(declared)
             worker.kill()
 

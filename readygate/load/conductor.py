@@ -20,7 +20,6 @@ from readygate.load.plan import Plan
 from readygate.load.sender import DONE, READY
 from readygate.load.visitor import Visitor
 
-_READY_WITHIN_S = 60
 _HEAD_START_S = 0.3
 _APART_S = 0.5  # that the clock of a worker may be off; a message is there much sooner
 _LATELY_S = 5  # what the progress line and the kill switch look back at
@@ -35,6 +34,7 @@ class Conductor:
         self._sender = getattr(environment, "sender", None)
         self._plan = Plan.from_json(plan_file.read_text())
         self._out = out
+        self._code = environment.code
         self._has_no_users_of_its_own = environment.user_classes == [Visitor]
         self._parent = os.getppid()
         self._ids: list[str] = []
@@ -84,7 +84,7 @@ class Conductor:
         plan = self._plan.to_json()
         for index, each in enumerate(self._ids):
             self._runner.send_message("readygate-plan", {"plan": plan, "index": index}, each)
-        until = time.monotonic() + _READY_WITHIN_S
+        until = time.monotonic() + self._plan.sign_in_s
         while len(self._ready) < len(self._ids) and time.monotonic() < until and not self._stopped:
             self._wait(0.2)
             self._find_lost()
@@ -95,11 +95,9 @@ class Conductor:
         if self._stranded:
             self._problem = f"{self._stranded} of {self._plan.users} users could not sign in"
         elif len(self._ready) < len(self._ids):
-            self._problem = f"the generator was not ready within {_READY_WITHIN_S} s"
+            self._problem = f"the generator was not ready within {self._plan.sign_in_s:.0f} s"
         elif self._users < self._plan.users:
-            self._problem = (
-                f"only {self._users} of {self._plan.users} users came; workers need the Locust file as well"
-            )
+            self._problem = f"only {self._users} of {self._plan.users} users came"
 
     def _watch(self) -> None:
         self._start, self._began = time.time() + _HEAD_START_S, time.monotonic() + _HEAD_START_S
@@ -125,7 +123,10 @@ class Conductor:
             for each in set(self._ids) - self._done:
                 if each not in clients or clients[each].state == STATE_MISSING:
                     self._lost.add(each)
-            if self._lost:
+            if len(clients) > self._plan.generators:
+                # Locust moves users to it from the others, whose visits nobody would end.
+                self._problem = f"{len(clients)} workers came, and the plan is for {self._plan.generators}"
+            if self._lost or self._problem:
                 self._halt("lost")
 
     def _stop_at_errors(self) -> None:
@@ -156,7 +157,9 @@ class Conductor:
         self._stranded += msg.data["stranded"]
         self._problem = self._problem or msg.data["problem"]
         apart = msg.data["clock"] - time.time()
-        if abs(apart) > _APART_S:
+        if msg.data.get("code") != self._code:
+            self._problem = f"{msg.node_id} has another version of Readygate, or of the Locust file, or none"
+        elif abs(apart) > _APART_S:
             self._problem = f"the clock of {msg.node_id} is {apart:+.1f} s off, so it would start at another time"
         self._news.set()
 

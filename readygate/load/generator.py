@@ -5,7 +5,10 @@ READYGATE_LOAD_PLAN and READYGATE_LOAD_OUT name the files of the plan and of the
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +37,16 @@ def wait(tasks: Any) -> None:
 TaskSet.wait = wait  # type: ignore[method-assign]
 
 
+def code_of(user_classes: Iterable[type]) -> str:
+    """Eight digits of all that decides what is sent and how it is counted, the same wherever that is the same."""
+    files = {Path(inspect.getfile(each)) for each in user_classes} | set(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(sorted(each.read_bytes() for each in files))).hexdigest()[:8]
+
+
 def take_part(environment: Any, runner: Any, **kwargs: Any) -> None:
     if len(environment.user_classes) > 1:  # a Locust file brought users of its own
         environment.user_classes = [each for each in environment.user_classes if each is not Visitor]
+    environment.code = code_of(environment.user_classes)
     if not isinstance(runner, MasterRunner):
         sender = Sender(environment)
         runner.register_message("readygate-plan", sender.on_plan)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from readygate.load.schedule import Schedule, Stage
@@ -73,6 +74,11 @@ class Plan:
         return self.workers or self.processes
 
     @property
+    def sign_in_s(self) -> float:
+        """Seconds that all users together may take to sign in, of whom ten do so at a time."""
+        return 60 + self.users / 10
+
+    @property
     def all_steps(self) -> Iterator[Step]:
         yield from self.sign_in
         for each in self.journeys:
@@ -99,7 +105,8 @@ class Plan:
     def digest(self) -> str:
         """Eight digits that are others where another load is sent, so that only like is compared with like."""
         visits = [(each.weight, [(step.method, step.path) for step in each.steps]) for each in self.journeys]
-        sent = (self.schedule, self.users, self.rate, self.poisson, self.think, visits, self.locustfile)
+        file = Path(self.locustfile).read_bytes() if self.locustfile else b""
+        sent = (self.schedule, self.users, self.rate, self.poisson, self.think, visits, file)
         return hashlib.sha256(repr(sent).encode()).hexdigest()[:8]
 
     def to_json(self) -> str:

@@ -22,8 +22,9 @@ from readygate.load.plan import Plan
 
 GENERATOR = Path(__file__).with_name("generator.py")
 
-_SETTLE_S = 120  # beyond the schedule itself: workers that connect, users that sign in, answers that come late
+_SETTLE_S = 60  # beyond the schedule itself and the sign-in: workers that connect, answers that come late
 _CONNECT_S = 5
+_WORKERS_S = 60  # how long workers elsewhere may take to connect
 
 
 def run(plan: Plan, out: Path, say: Callable[[str], None]) -> Outcome:
@@ -44,6 +45,11 @@ def run(plan: Plan, out: Path, say: Callable[[str], None]) -> Outcome:
             _follow(process, plan, say)
         if not out.exists():
             said = log.read_text(errors="replace").strip().splitlines()
+            if said and "waiting for workers" in said[-1]:
+                raise CouldNotLook(
+                    f"{plan.generators} workers were to connect to {plan.bind} within {_WORKERS_S} s, and did not",
+                    mend="start as many, and see that they reach this port: load/README.md",
+                )
             reason = f"the load generator ended with {process.returncode} and no outcome"
             raise CouldNotLook(f"{reason}: {said[-1]}" if said else reason, mend="run its Locust file by hand")
     return Outcome.read(out)
@@ -85,7 +91,7 @@ def command(plan: Plan) -> list[str]:
     called += ["--users", str(plan.users), "--spawn-rate", str(plan.users)]
     if plan.workers:
         host, _, port = plan.bind.rpartition(":")
-        called += ["--master", "--expect-workers", str(plan.workers), "--expect-workers-max-wait", "60"]
+        called += ["--master", "--expect-workers", str(plan.workers), "--expect-workers-max-wait", str(_WORKERS_S)]
         called += ["--master-bind-host", host, "--master-bind-port", port]
     elif plan.processes > 1:
         port = str(_free_port())
@@ -101,7 +107,7 @@ def _free_port() -> int:
 
 
 def _follow(process: subprocess.Popen[str], plan: Plan, say: Callable[[str], None]) -> None:
-    limit = threading.Timer(plan.schedule.seconds + plan.timeout + _SETTLE_S, _kill, (process,))
+    limit = threading.Timer(plan.sign_in_s + plan.schedule.seconds + plan.timeout + _SETTLE_S, _kill, (process,))
     limit.daemon = True
     limit.start()
     try:

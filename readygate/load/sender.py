@@ -106,6 +106,7 @@ class Sender:
     def _say_ready(self, problem: str = "") -> None:
         users = self.environment.runner.user_count
         said = {"users": users, "stranded": self.stranded, "problem": problem, "clock": time.time()}
+        said["code"] = self.environment.code
         self.environment.runner.send_message(READY, said)
 
     # Sending.

@@ -199,7 +199,9 @@ def _one_at_a_time(file: Path) -> Iterator[bool]:
 def _refuse_empty(outcome: Outcome) -> None:
     cause = f"load:{outcome.plan}"
     if outcome.problem:
-        raise CouldNotLook(outcome.problem, cause=cause, mend="see the target's log, and the journeys")
+        is_target = "sign in" in outcome.problem
+        mend = "see the target's log, and the journeys" if is_target else "mend that, and run again"
+        raise CouldNotLook(outcome.problem, cause=cause, mend=mend)
     if outcome.lost:
         lost = f"{len(outcome.lost)} of {outcome.generators} load generators were lost in the run"
         raise CouldNotLook(f"{lost}, so less was sent than planned", cause=cause, mend="see their logs; run again")
