@@ -423,6 +423,7 @@ def test_visitors_sign_in_once_and_remember(target: Target, tmp_path: Path) -> N
     sign_in = {"request": "POST /login", "send": {"user": "{name}"}, "capture": {"token": "session.token"}}
     private = {"request": "GET /private", "headers": {"Authorization": "Bearer {token}"}}
     before = target.asked["login"]
+    target.bodies.clear()
     users = {
         "max": 15,
         "sign_in": [sign_in],
