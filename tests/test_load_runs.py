@@ -526,6 +526,26 @@ def test_ctrl_c_stops_at_once_and_keeps_what_was_measured(target: Target, tmp_pa
     assert kept.whole.good > 100
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_no_load_outlives_whoever_ordered_it(processes: int, target: Target, tmp_path: Path) -> None:
+    order, out = tmp_path / "plan.json", tmp_path / "out.json"
+    declared = plan(
+        target.url, "/waiting", stages=[{"hold": "60s", "measure": True}], generator={"processes": processes}
+    )
+    order.write_text(Load.model_validate(declared).planned("steady").to_json())
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(order), str(out)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+    time.sleep(4)
+    before = target.asked["waiting"]
+    assert before
+    time.sleep(1)
+    assert target.asked["waiting"] == before
+
+
 def test_a_generator_that_breaks_says_so(target: Target, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     declared = plan(target.url, users={"max": 150, "locustfile": str(tmp_path / "broken.py")})

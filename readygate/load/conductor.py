@@ -36,7 +36,6 @@ class Conductor:
         self._out = out
         self._code = environment.code
         self._has_no_users_of_its_own = environment.user_classes == [Visitor]
-        self._parent = os.getppid()
         self._ids: list[str] = []
         self._ready: set[str] = set()
         self._done: set[str] = set()
@@ -59,12 +58,6 @@ class Conductor:
         if not self._has_begun:
             self._has_begun = True
             gevent.spawn(self._conduct)
-
-    def watch_parent(self) -> None:
-        """Whoever ordered the load is gone: nobody would stop it any more."""
-        while os.getppid() == self._parent:
-            gevent.sleep(1)
-        os._exit(1)
 
     def _conduct(self) -> None:
         try:

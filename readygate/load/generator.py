@@ -27,6 +27,7 @@ __all__ = ["Visitor"]
 events: Any = locust.events
 
 locust.runners.WORKER_REPORT_INTERVAL = 1.0
+locust.runners.MASTER_HEARTBEAT_TIMEOUT = 10  # seconds, after which a worker elsewhere ends whose master is gone
 
 
 def wait(tasks: Any) -> None:
@@ -35,6 +36,14 @@ def wait(tasks: Any) -> None:
 
 
 TaskSet.wait = wait  # type: ignore[method-assign]
+
+
+def watch_parent() -> None:
+    """Whoever ordered the load is gone: nobody would stop it any more."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        gevent.sleep(1)
+    os._exit(1)
 
 
 def code_of(user_classes: Iterable[type]) -> str:
@@ -54,13 +63,15 @@ def take_part(environment: Any, runner: Any, **kwargs: Any) -> None:
         runner.register_message("readygate-halt", sender.on_halt, concurrent=True)
         environment.sender = sender
     if isinstance(runner, WorkerRunner):
+        if environment.parsed_options.processes:  # forked by the master
+            gevent.spawn(watch_parent)
         events.report_to_master.add_listener(lambda client_id, data: data.update(readygate=sender.report()))
         return
     conductor = Conductor(
         environment, Path(os.environ["READYGATE_LOAD_PLAN"]), Path(os.environ["READYGATE_LOAD_OUT"])
     )
     events.spawning_complete.add_listener(lambda **kwargs: conductor.begin())
-    gevent.spawn(conductor.watch_parent)
+    gevent.spawn(watch_parent)
 
 
 events.init.add_listener(take_part)
