@@ -7,8 +7,8 @@ import pytest
 def test_job_is_in_a_crontab_that_cron_takes(cron_job, actual_cron_job):
     """Cron passes over a file with a dot in its name, or that others may write, and says nothing.
 
-    Mend: start cron where none runs; else put the line into a file of /etc/cron.d that is named in letters only and
-    that root alone may write.
+    Mend: start cron where none runs, and see that the command can be started; else put the line into a file of
+    /etc/cron.d that is named in letters only and that root alone may write.
     """
     assert actual_cron_job.scheduled in cron_job.scheduled, actual_cron_job.told
 

@@ -102,7 +102,8 @@ BACKUP = "0 1 * * * postgres /usr/local/bin/backup\n"
 def read(*files: tuple[str, str, str], system: str = "systemd debian ") -> Crontabs:
     """These files by path, mode (with links and owner, where it isn't root's own file) and text."""
     parts = (f"\0{path}\0{mode if ' ' in mode else f'{mode} 1 root'}\0{text}" for path, mode, text in files)
-    return Crontabs(tuple(parse_crontabs(system + "".join(parts), unknown=("ghost",))), logging=1)
+    entries = parse_crontabs(system + "".join(parts), unknown=("ghost",), dead=("/gone",))
+    return Crontabs(tuple(entries), logging=1)
 
 
 def found(crontabs: Crontabs, command: str = "/usr/local/bin/backup") -> Any:
@@ -157,6 +158,9 @@ def test_a_script_that_run_parts_starts_is_a_job() -> None:
             [("/etc/crontab", "644", CRONTAB), ("/etc/cron.daily/backup", "644", "#!/bin/sh\n")],
             "is not executable",
         ),
+        ("backup", [("/etc/cron.d/x", "644", "@daily root backup $(date +%F)\n")], "within a quote or a $("),
+        ("backup", [("/etc/cron.d/x", "644", '@daily root backup "%F"\n')], "within a quote or a $("),
+        ("backup", [("/etc/cron.d/x", "644", "@daily root /gone; backup\n")], "is not there or not executable"),
         ("backup", [("/etc/cron.d/backup", "644", f"# {BACKUP}")], "no crontab has backup"),
     ],
 )
@@ -164,6 +168,21 @@ def test_an_entry_that_cron_does_nothing_for_does_not_count(command: str, files:
     job = found(read(*files), command)
     assert (job.scheduled, job.schedule, job.user) == (False, None, None)
     assert told in job.told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "backup # don't wait",
+        r"backup \"$(date +\%F)\"",
+        "backup '$(' \"it's\"",
+        "backup >/dev/null%words for it's input",
+        "[ -x /gone ] && backup",
+        "/gone/../backup",
+    ],
+)
+def test_a_command_that_a_shell_can_run_counts(command: str) -> None:
+    assert found(read(("/etc/cron.d/backup", "644", f"@daily root {command}\n")), "backup").scheduled
 
 
 def test_a_line_parked_on_a_day_that_never_comes_stops_no_other() -> None:

@@ -110,6 +110,15 @@ def test_cron_runs_nothing_for_an_account_that_has_expired(fresh_host: Target) -
     assert held_on(as_root(fresh_host), cron={"true deploy": scheduled})["cron.scheduled"]
 
 
+def test_a_job_whose_program_can_not_be_started_is_not_scheduled(fresh_host: Target) -> None:
+    scheduled = {"scheduled": True}
+    host = as_root(fresh_host)
+    assert held_on(host, cron={"/usr/local/bin/shop-backup": scheduled})["cron.scheduled"]
+    fresh_host.run("chmod -x /usr/local/bin/shop-backup")
+    told = reasons_on(as_root(fresh_host), cron={"/usr/local/bin/shop-backup": scheduled})["cron.scheduled"]
+    assert "is not there or not executable" in told
+
+
 def test_how_a_job_ended_is_not_known_where_cron_logs_no_failures(fresh_host: Target) -> None:
     fresh_host.run(JOBS_OF_CRON.format(options=":"))
     with pytest.raises(CouldNotLook, match="logs no job that fails"):

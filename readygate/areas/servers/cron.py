@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from posixpath import basename
-from shlex import quote
+from shlex import quote, split
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -110,7 +110,8 @@ def observe_crontabs(host: Any, server: Spec, processes: Processes) -> Crontabs:
     text = ask(host, server.name, _READ).text
     users = {entry.user for entry in parse_crontabs(text)}
     unknown = _unknown(host, server, users - set(processes.user_names.values()))
-    entries = parse_crontabs(text, unknown, _expired(host, server, users))
+    dead = _dead(host, server, {_program(entry.command) for entry in parse_crontabs(text)} - {""})
+    entries = parse_crontabs(text, unknown, _expired(host, server, users), dead)
     logging = max((_logging(entry.command) for entry in processes.entries if _is_cron(entry)), default=None)
     return Crontabs(tuple(entries), logging)
 
@@ -137,6 +138,34 @@ awk -F : 'index(ENVIRON["users"], " " $1 " ") {{ print $1 ":" $3 ":" $5 ":" $8 }
     }
 
 
+def _program(command: str) -> str:
+    """The program that a command begins with, where it is told by its whole path."""
+    found = re.match(r"/[\w./@+-]+(?=[\s;&|<>]|$)", command)
+    return found[0] if found else ""
+
+
+def _dead(host: Any, server: Spec, programs: Collection[str]) -> Collection[str]:
+    """Those programs that can't be started: they aren't there, or aren't executable."""
+    names = " ".join(quote(program) for program in sorted(programs))
+    # In a folder that this user may not look into, nobody knows.
+    script = f"""
+for program in {names}; do
+    if [ -f "$program" ] && [ -x "$program" ]; then continue; fi
+    [ -d "${{program%/*}}" ] && [ ! -x "${{program%/*}}" ] || printf '%s\\n' "$program"
+done"""
+    return ask(host, server.name, script).text.split() if programs else ()
+
+
+def _is_open(command: str) -> bool:
+    """Whether a shell would wait for the end of a quote or of a `$(`, as where a bare % has cut it off."""
+    plain = re.sub(r"'[^']*'", "", command)
+    try:
+        split(command, comments=True)
+    except ValueError:
+        return True
+    return plain.count("$(") > plain.count(")")
+
+
 def _is_cron(process: ProcessEntry) -> bool:
     """Whether it is the server's own cron: that of a container reads the crontabs of the container."""
     names = {basename(word) for word in process.command[:2]}
@@ -149,10 +178,13 @@ def _logging(command: tuple[str, ...]) -> int:
     return int(found[1]) if found else 1
 
 
-def parse_crontabs(text: str, unknown: Collection[str] = (), expired: Collection[str] = ()) -> Iterator[CronEntry]:
+def parse_crontabs(
+    text: str, unknown: Collection[str] = (), expired: Collection[str] = (), dead: Collection[str] = ()
+) -> Iterator[CronEntry]:
     """Read what stands between NULs: what system this is, then name, mode, links, owner and contents of each file.
 
-    Nothing comes of an entry of a user who is `unknown`, or whose account or password has `expired`.
+    Nothing comes of an entry of a user who is `unknown`, or whose account or password has `expired`, nor of one that
+    begins with a `dead` program.
     """
     system, *parts = text.split("\0")
     files = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
@@ -163,7 +195,7 @@ def parse_crontabs(text: str, unknown: Collection[str] = (), expired: Collection
             # Debian's cron takes either the whole of a file or nothing of it.
             wrong = next((entry.idle for entry in found if entry.idle), "") if "debian" in system else ""
             ignored = _ignored(path, status, held, debian="debian" in system) or wrong
-            found = [replace(entry, idle=ignored or _idles(entry, system, expired)) for entry in found]
+            found = [replace(entry, idle=ignored or _idles(entry, system, expired, dead)) for entry in found]
             periodic += [entry for entry in found if "run-parts" in entry.command]
             yield from found
     for path, status, held in files:
@@ -200,7 +232,7 @@ def _entries(path: str, held: str, unknown: Collection[str]) -> Iterator[CronEnt
         yield CronEntry(path, schedule, user, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%").strip(), idle)
 
 
-def _idles(entry: CronEntry, system: str, expired: Collection[str]) -> str:
+def _idles(entry: CronEntry, system: str, expired: Collection[str], dead: Collection[str]) -> str:
     """Why nothing comes of a line that cron reads; Debian's packages bring some for where no systemd runs."""
     if entry.idle:
         return entry.idle
@@ -210,6 +242,10 @@ def _idles(entry: CronEntry, system: str, expired: Collection[str]) -> str:
         cron_schedule(entry.schedule)
     except NeverDue as never:
         return never.wrong
+    if _is_open(entry.command):
+        return f"a command in {entry.source} ends within a quote or a $(; write \\% where a % is meant"
+    if (program := _program(entry.command)) in dead:
+        return f"{program}, which {entry.source} starts, is not there or not executable"
     steps_back = "systemd" in system and re.search(r"!\s+-d /run/systemd/system", entry.command)
     return "does nothing where systemd runs, which has a timer for it" if steps_back else ""
 
