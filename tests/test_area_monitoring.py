@@ -100,7 +100,7 @@ groups:
         expr: up{job="shop"} == 1
         annotations: {runbook_url: "http://127.0.0.1:SHOP/private"}
       - {alert: Twice, expr: 'up{job="shop"} > 5', labels: {severity: critical}}
-      - {alert: Twice, expr: 'shop_queue_length > 5', for: 1h, labels: {severity: critical}}
+      - {alert: Twice, expr: 'shop_queue_length > 5', for: 1h, labels: {severity: critical, team: queue}}
       - {alert: BehindALimit, expr: 'http_requests_total > on (job) shop_requests_allowed'}
       - {alert: UnlikeLabels, expr: 'http_requests_total > 1 and prometheus_build_info'}
       - {alert: ManyAreGone, expr: 'count(up == 0) > 2'}
@@ -285,6 +285,14 @@ def test_alerts_of_one_name_are_judged_each(prometheus: Prometheus) -> None:
     seen = alert(prometheus, "Twice", can_fire=True, held_for="5m")
     assert "nothing is measured by shop_queue_length" in seen["alert.can_fire"]
     assert "the one of 2 in group traps with shop_queue_length > 5" in seen["alert.held_for"]
+
+
+def test_one_of_several_alerts_of_one_name_is_picked_by_its_labels(prometheus: Prometheus) -> None:
+    queue = {"alert": "Twice", "with_labels": {"severity": "critical", "team": "queue"}}
+    seen = alert(prometheus, "too many wait", **queue, exists=True, held_for="1h", can_fire=True)
+    assert {check for check, why in seen.items() if why} == {"alert.can_fire"}
+    seen = alert(prometheus, "Twice", with_labels={"team": "nobody"}, exists=True, held_for="1h")
+    assert all("there is no alert Twice with team=nobody" in why for why in seen.values())
 
 
 def test_an_alert_that_is_not_loaded_is_one_reason(prometheus: Prometheus, tmp_path: Path) -> None:

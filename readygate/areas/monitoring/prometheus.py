@@ -47,11 +47,17 @@ Expression = Annotated[str, AfterValidator(an_expression)]
 
 
 class Rule(Spec):
-    """An alert, by the name that Prometheus has it under."""
+    """An alert, by the name that Prometheus has it under, or by a name of your own with `alert`."""
 
     area: ClassVar[str] = "alert"
     noun: ClassVar[str] = "alert"
 
+    alert: str | None = Field(
+        None, description="A setting: its name, if the key is a name of your own.", min_length=1
+    )
+    with_labels: dict[str, str] | None = Field(
+        None, description="A setting: of several by its name, only those are meant to which it adds these labels."
+    )
     exists: Flag | None = Field(None, description="Whether Prometheus has loaded an alert of this name.")
     healthy: Flag | None = Field(None, description="Whether its last evaluation worked.")
     can_fire: Flag | None = Field(None, description="Whether what it measures is there, so that it could ever fire.")
@@ -61,6 +67,17 @@ class Rule(Spec):
     labels: dict[str, Text] | None = Field(None, description="By name: the labels that it adds, such as severity.")
     runbook: Flag | None = Field(None, description="Whether the page that its annotation runbook_url names is there.")
     firing: Flag | None = Field(None, description="Whether it fires at this moment.")
+
+    def means(self, rule: Mapping[str, Any]) -> bool:
+        """Whether it is this one, of all that are loaded."""
+        name: str = rule["name"]
+        labels: Mapping[str, str] = rule["labels"]
+        return name == (self.alert or self.name) and (self.with_labels or {}).items() <= labels.items()
+
+    @property
+    def sought(self) -> str:
+        labels = ", ".join(f"{name}={value}" for name, value in (self.with_labels or {}).items())
+        return f"{self.alert or self.name}{labels and f' with {labels}'}"
 
 
 class Prometheus(Spec):
@@ -221,11 +238,11 @@ def observe_prometheus(prometheus_api: Api) -> PrometheusState:
 def observe_alerts(prometheus_api: Api, alert: Rule) -> LoadedAlerts:
     """The alerts of this name, as they are loaded."""
     groups = data(prometheus_api, "/api/v1/rules", type="alert")["groups"]
-    found = [(group["name"], rule) for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    found = [(group["name"], rule) for group in groups for rule in group["rules"] if alert.means(rule)]
     if not found:
         names = sorted({rule["name"] for group in groups for rule in group["rules"]})
-        told = f"there is no alert {alert.name}; there are: {', '.join(names) or 'none'}"
-        return LoadedAlerts(alert.name, (), told, (Evidence(f"the alert {alert.name}", told),))
+        told = f"there is no alert {alert.sought}; there are: {', '.join(names) or 'none'}"
+        return LoadedAlerts(alert.name, (), told, (Evidence(f"the alert {alert.sought}", told),))
     several = len(found) > 1
     alerts = tuple(
         ActualAlert(
@@ -241,7 +258,7 @@ def observe_alerts(prometheus_api: Api, alert: Rule) -> LoadedAlerts:
         for group, rule in found
     )
     told = "\n".join(f"{rule['query']}: {rule['state']}, {rule['health']}" for _, rule in found)
-    return LoadedAlerts(alert.name, alerts, evidence=(Evidence(f"the alert {alert.name}", told),))
+    return LoadedAlerts(alert.name, alerts, evidence=(Evidence(f"the alert {alert.sought}", told),))
 
 
 def observe_measured(prometheus_api: Api, actual_alerts: LoadedAlerts) -> MeasuredAlerts:
