@@ -37,6 +37,7 @@ from readygate.store import Store, decode, encode
 from readygate.subject import describe
 
 BOUND = pytest.StashKey["Bound"]()
+SHORTEST_TIMEOUT = 1.0  # seconds; a shorter one rings while pytest itself is at work, and breaks it
 _TOLD = "readygate"  # what a worker of xdist tells at its end
 _UNDECLARED = object()
 _UNCOLLECTED = ("lf", "ignore", "ignore_glob")
@@ -49,6 +50,8 @@ def engage(config: pytest.Config, session: Session) -> None:
             "Python was told to leave out asserts, and with these suites nothing could fail; "
             "unset PYTHONOPTIMIZE, and leave out -O"
         )
+    if 0 < (config.getoption("timeout", None) or 0) < SHORTEST_TIMEOUT:
+        raise pytest.UsageError(f"--timeout: no check is known to hang in less than {SHORTEST_TIMEOUT:g} s")
     gc.unfreeze()  # an earlier session in this process is over
     if not hasattr(config, "workerinput"):
         ending = ExitStack()

@@ -118,6 +118,12 @@ def test_a_test_that_hangs_is_incomplete(project: Project) -> None:
     assert "no answer in time" in ended.stdout
 
 
+def test_a_timeout_that_would_ring_within_pytest_is_refused(project: Project) -> None:
+    ended = project.readygate("run", "--", "--timeout=0.001")
+    assert ended.code == 2
+    assert "--timeout: no check is known to hang in less than 1 s" in ended.stdout + ended.stderr
+
+
 def test_a_suite_that_can_not_be_imported_is_incomplete(project: Project) -> None:
     own_suite(project, PAYMENTS)
     project.write("suites/test_broken.py", "import no_such_module\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,17 @@ def test_a_missing_file_is_refused_with_the_way_to_one(file: Path) -> None:
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "FILE: is a directory; name the inventory file in it"
+
+
+def test_a_pipe_is_read_and_one_that_nothing_comes_out_of_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "PIPE_WITHIN", 0.1)
+    os.mkfifo(file)
+    assert refusal(file).startswith("FILE: is a pipe that nothing comes out of; name a file")
+    with subprocess.Popen(["sh", "-c", f"echo a: 1 > {file}"]):
+        monkeypatch.setattr(source, "PIPE_WITHIN", 10)
+        assert source.to_data(source.read(file)) == {"a": 1}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

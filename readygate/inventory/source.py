@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select
 from typing import Any, NoReturn, TypeAlias
 
 import yaml
@@ -20,6 +21,7 @@ from readygate.spec import dotted
 MAX_BYTES = 10 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 1_000_000
+PIPE_WITHIN = 10.0  # seconds until a pipe has to say something
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # some platforms have PyYAML without libyaml
 
@@ -139,7 +141,10 @@ def text_of(path: Path) -> str:
             refuse("is a directory", "name the inventory file in it")
         if path.stat().st_size > MAX_BYTES:
             refuse("is larger than 10 MB", "an inventory is written by hand; is this the right file?")
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not select([file], [], [], PIPE_WITHIN)[0]:
+                refuse("is a pipe that nothing comes out of", "name a file, or see what should write into it")
+            os.set_blocking(file.fileno(), True)
             raw = file.read(MAX_BYTES + 1)  # a pipe or a device has no size to be judged by
     except FileNotFoundError:
         refuse("does not exist", "run `readygate init` to write one, or name another with --inventory")
