@@ -12,7 +12,7 @@ backups:
   shop:
     on: target
     path: /var/backups/shop/shop-*.dump
-    dated: shop-%Y%m%dT%H%M%SZ
+    dated: shop-%Y%m%dT%H%M%S%z
     rpo: 26h
     size: 4K
     mode: "0644"
