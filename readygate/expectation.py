@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -120,6 +120,11 @@ class Expectation:
         level = self._level(value)
         margin, headroom = self._distance(value, level)
         return Judgement(level, self.expected, _clipped(self._shown(value, level)), margin, headroom)
+
+    def worst(self, values: Iterable[Any]) -> Any:
+        """Of several observed values the first that fails, or else that warns, or else the first; None of none."""
+        by_level = {self.judge(value).level: value for value in reversed(list(values))}
+        return next((by_level[level] for level in (Level.FAIL, Level.WARN, Level.MET) if level in by_level), None)
 
     def __contains__(self, actual: object) -> bool:
         judgement = self.judge(actual)

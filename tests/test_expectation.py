@@ -270,6 +270,15 @@ def test_json_value_of_another_type_fails(raw: object, actual: object) -> None:
     assert actual not in parse(raw, ANY)
 
 
+def test_the_worst_of_several_is_the_first_that_fails_or_else_that_warns() -> None:
+    expectation = parse({"warn": "30d", "fail": "14d"}, DURATION, ">=")
+    assert expectation.worst([40 * DAY, 20 * DAY, 5 * DAY, 3 * DAY]) == 5 * DAY
+    assert expectation.worst([40 * DAY, 20 * DAY, 15 * DAY]) == 20 * DAY
+    assert expectation.worst([40 * DAY, 50 * DAY]) == 40 * DAY
+    assert expectation.worst([40 * DAY, None]) is None
+    assert expectation.worst([]) is None
+
+
 def test_pattern_is_found_anywhere() -> None:
     assert "production db" in parse("~ db", TEXT)
 

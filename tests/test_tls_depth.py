@@ -319,6 +319,10 @@ def test_each_node_is_looked_at(tmp_path: Path) -> None:
         ):
             with pytest.raises(CouldNotLook, match=message):
                 failing("sites", {**declared, "nodes": [sound, place], "tls": {"stapled": True, "ca": tls["ca"]}})
+        judged: dict[str, Any] = {"covers": {"lacks": ["internal.example"]}}
+        tells_too_much = node(inner.issue(HOST, "internal.example", key=STRONG), inner)
+        for nodes, failed_checks in ([sound], set()), ([sound, tells_too_much], {"tls.covers"}):
+            assert failing("sites", {**declared, "nodes": nodes, "tls": judged}) == failed_checks
         judged = {"ca": tls["ca"], "trusted": True, "protocols": tls["protocols"]}
         nodes = [sound, node(leaf), node(protocols="TLSv1.3")]
         assert failing("sites", {**declared, "nodes": nodes, "tls": judged}) == {"tls.trusted", "tls.protocols"}

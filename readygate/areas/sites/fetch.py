@@ -94,7 +94,8 @@ class Response:
         cookies = [value.split(";") for header, value in self.fields if header.lower() == "set-cookie"]
         found = [_attributes(rest) for first, *rest in cookies if first.partition("=")[0].strip() == name]
         found = [each for each in found if not _takes_back(each)] or found
-        return next((each for each in found if not expected.judge(each)), found[0] if found else None)
+        worst: tuple[str, ...] | None = expected.worst(found)
+        return worst
 
     @property
     def metric_names(self) -> tuple[str, ...] | None:

@@ -30,8 +30,7 @@ class NodeAnswers:
 
     def worst(self, path: str, expected: Expectation) -> Any:
         """The value at this path of the first node that falls short, or else of the first node."""
-        values = [answer.value_at(path) for _, answer in self.answers]
-        return next((value for value in values if not expected.judge(value)), values[0])
+        return expected.worst(answer.value_at(path) for _, answer in self.answers)
 
     def told(self, path: str) -> str:
         """What every node has there."""

@@ -57,8 +57,7 @@ class Certificate:
 
     def worst(self, name: str, expected: Expectation) -> Any:
         """What is by this name in the certificate of the first node that falls short there, or else of the first."""
-        values = [getattr(each, name) for each in (self, *self.elsewhere)]
-        return next((value for value in values if not expected.judge(value)), values[0])
+        return expected.worst(getattr(each, name) for each in (self, *self.elsewhere))
 
     @property
     def lifetime_left(self) -> timedelta:
@@ -79,9 +78,11 @@ class Certificate:
             return any(_same_address(name, host) for name in self.names)
         return any(_matches(name, ascii_name(host)) for name in self.names)
 
-    def covered(self, hosts: Iterable[str]) -> tuple[str, ...]:
-        """Those of the hosts that the certificate covers."""
-        return tuple(host for host in hosts if self.covers(host))
+    def covered(self, hosts: Iterable[str], expected: Expectation) -> tuple[str, ...]:
+        """Those of the hosts that the first certificate covers that falls short, or else the first."""
+        hosts = tuple(hosts)
+        covered = (tuple(host for host in hosts if each._names(host)) for each in self.shown_anywhere)
+        return tuple(expected.worst(covered))
 
 
 def observe_certificate(origin: Origin) -> Certificate:

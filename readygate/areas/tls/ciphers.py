@@ -51,8 +51,7 @@ class Ciphers:
 
     def worst(self, expected: Expectation) -> tuple[str, ...]:
         """What the first node accepts that falls short, or else the first."""
-        each_accepts = [node.accepted for node in self.by_node]
-        return next((accepted for accepted in each_accepts if not expected.judge(accepted)), each_accepts[0])
+        return tuple(expected.worst(node.accepted for node in self.by_node))
 
     @property
     def server_chooses(self) -> bool | None:
@@ -111,10 +110,9 @@ class Agreed:
     by_node: tuple[tuple[str, str | None], ...]
     evidence: tuple[Evidence, ...] = ()
 
-    def worst(self, expected: Expectation) -> str | None:
+    def worst(self, expected: Expectation) -> Any:
         """What the first node agreed on that falls short, or else the first."""
-        protocols = [protocol for _, protocol in self.by_node]
-        return next((protocol for protocol in protocols if not expected.judge(protocol)), protocols[0])
+        return expected.worst(protocol for _, protocol in self.by_node)
 
     @property
     def told(self) -> str:

@@ -160,8 +160,7 @@ class Protocols:
 
     def worst(self, expected: Expectation) -> tuple[str, ...]:
         """What the first node accepts that falls short, or else the first."""
-        each_accepts = [accepted for _, accepted in self.by_node]
-        return next((accepted for accepted in each_accepts if not expected.judge(accepted)), each_accepts[0])
+        return tuple(expected.worst(accepted for _, accepted in self.by_node))
 
     @property
     def told(self) -> str:
