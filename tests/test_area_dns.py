@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ import dns.rrset
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.dns import Domain
+from readygate.areas.dns import Domain, observe_records
 from readygate.errors import CouldNotLook, Mistake
 from tests.web import failing, free_port, raw_server
 
@@ -40,8 +40,12 @@ def name_server(
     flags: dns.flags.Flag = dns.flags.RA,
     alias_of: str = "",
     alias_ttl: int = 300,
+    broken: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """The address and port of a name server that knows one name, perhaps by an alias; None is NXDOMAIN."""
+    """The address and port of a name server that knows one name, perhaps by an alias; None is NXDOMAIN.
+
+    Asked for a type that is `broken` it fails.
+    """
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -52,6 +56,8 @@ def name_server(
             (question,) = query.question
             kind = question.rdtype.name
             answer.set_rcode(dns.rcode.NXDOMAIN if zone is None else rcode)
+            if kind in broken:
+                answer.set_rcode(dns.rcode.SERVFAIL)
             owner = question.name.to_text()
             if alias_of:
                 answer.answer.append(dns.rrset.from_text(owner, alias_ttl, "IN", "CNAME", alias_of))
@@ -161,6 +167,26 @@ def test_a_server_that_fails_or_is_silent_was_not_looked_at() -> None:
     with pytest.raises(CouldNotLook) as error:
         failing("dns", {"absent": ["A"], "resolvers": [f"127.0.0.1:{free_port()}"], "timeout": "500ms"})
     assert error.value.cause.startswith("dns:127.0.0.1:")
+
+
+def test_of_a_type_that_a_server_fails_for_nothing_is_known_and_of_the_others_all_is() -> None:
+    with name_server(SOUND, broken=("AAAA",)) as server:
+        domain = Domain.model_validate(
+            {"A": ["203.0.113.10"], "AAAA": ["2001:db8::10"], "absent": ["CNAME", "AAAA"], "resolvers": [server]}
+        )
+        domain._named(NAME)
+        records = observe_records(domain)
+    assert records.of("A") == tuple(SOUND["A"])
+    assert records.of("CNAME") == ()
+    unknown: tuple[Callable[[], object], ...] = (
+        lambda: records.of("AAAA"),
+        lambda: records.absent,
+        lambda: records.ttl_s,
+    )
+    for each in unknown:
+        with pytest.raises(CouldNotLook, match="gives no answer for api"):
+            each()
+    assert "AAAA not answered" in records.evidence[0].answered
 
 
 @pytest.mark.parametrize("name", ["203.0.113.10", "a..b", "https://a.example", "-a.example", "a b"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
@@ -14,7 +14,6 @@ import dns.name
 import dns.nameserver
 import dns.rdata
 import dns.resolver
-import dns.rrset
 from pydantic import Field, model_validator
 
 from readygate.areas.mentioned import members
@@ -94,16 +93,40 @@ class Domain(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """The records of a name by type; `ttl_s` is the longest, `absent` those of the declared types without any."""
+class Answer:
+    """The records of one type, as people write them, and for how long they may be remembered at the longest."""
 
-    by_type: Mapping[str, tuple[str, ...]]
-    ttl_s: int | None
-    absent: tuple[str, ...]
+    records: tuple[str, ...]
+    ttl_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What was answered for each type that something is declared of, or why nothing was."""
+
+    by_type: Mapping[str, Answer | CouldNotLook]
+    unwanted: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
 
     def of(self, kind: str) -> tuple[str, ...]:
-        return self.by_type[kind]
+        return self._answer(kind).records
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Of the types that are to have no record those that have none."""
+        return tuple(kind for kind in self.unwanted if not self.of(kind))
+
+    @property
+    def ttl_s(self) -> int | None:
+        """The longest of all."""
+        ttls = (self._answer(kind).ttl_s for kind in self.by_type)
+        return max((ttl_s for ttl_s in ttls if ttl_s is not None), default=None)
+
+    def _answer(self, kind: str) -> Answer:
+        answer = self.by_type[kind]
+        if isinstance(answer, CouldNotLook):
+            raise answer
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +139,15 @@ class Agreement:
 
 
 def observe_records(domain: Domain) -> Records:
-    """Ask the first resolver that answers. CouldNotLook: none does."""
+    """Ask the first resolver that answers. CouldNotLook: none says a word."""
     return _ask(domain, domain.resolvers)
 
 
 def observe_agreement(domain: Domain) -> Agreement:
     """Ask each resolver by itself. CouldNotLook: one of them doesn't answer."""
     answers = {each: _ask(domain, (each,)) for each in domain.resolvers}
-    told = "; ".join(f"{each}: {_told(records.by_type, records.ttl_s)}" for each, records in answers.items())
-    seen = {tuple((kind, frozenset(found)) for kind, found in each.by_type.items()) for each in answers.values()}
+    told = "; ".join(f"{each}: {_told(records.by_type)}" for each, records in answers.items())
+    seen = {tuple(frozenset(records.of(kind)) for kind in records.by_type) for records in answers.values()}
     return Agreement(len(seen) == 1, told, (Evidence(f"{domain.name} at {len(answers)} resolvers", told),))
 
 
@@ -135,47 +158,43 @@ def observe_registration(domain: Domain) -> Registration:
 
 
 def _ask(domain: Domain, resolvers: tuple[str, ...]) -> Records:
-    found: dict[str, tuple[str, ...]] = {}
-    ttls: list[int] = []
+    """Each type by itself, as a server may know one and not another. CouldNotLook: nobody says a word."""
+    asked = ", ".join(resolvers) or "the resolver of this machine"
     name = dns.name.from_text(ascii_name(domain.name.rstrip(".")))
     try:
         resolver = _resolver(resolvers)
-        for kind in domain.asked_types:
-            try:
-                answer = resolver.resolve(name, kind, raise_on_no_answer=False, lifetime=domain.timeout)
-            except dns.resolver.NXDOMAIN:
-                found[kind] = ()
-                continue
-            aliases = answer.chaining_result.cnames
-            if not answer.rrset:
-                _refuse_half_an_answer(answer, aliases)
-            found[kind] = tuple(sorted(_written(record) for record in answer.rrset or ()))
-            ttls += [each.ttl for each in (answer.rrset, *aliases) if each]
+        resolver.lifetime = domain.timeout
+        by_type = {kind: _answer(resolver, name, kind, asked) for kind in domain.asked_types}
     except dns.exception.DNSException as error:
-        asked = ", ".join(resolvers) or "this machine's resolver"
-        raise CouldNotLook(
-            f"{asked} gives no answer for {domain.name}: {error}",
-            cause=f"dns:{asked}",
-            mend="see that this machine may ask it, and that the zone is served",
-        ) from error
-    longest_s = max(ttls, default=None)
-    asked = f"{domain.name} at {', '.join(resolvers) or 'the resolver of this machine'}"
-    absent = tuple(kind for kind in members(domain.absent) if not found[kind])
-    return Records(found, longest_s, absent, (Evidence(asked, _told(found, longest_s)),))
+        raise _no_answer(asked, name, str(error)) from error
+    return Records(by_type, members(domain.absent), (Evidence(f"{domain.name} at {asked}", _told(by_type)),))
 
 
-def _refuse_half_an_answer(answer: dns.resolver.Answer, aliases: Sequence[dns.rrset.RRset]) -> None:
+def _answer(resolver: dns.resolver.Resolver, name: dns.name.Name, kind: str, asked: str) -> Answer | CouldNotLook:
     """No records are none only by who serves the zone (AA), or who asked on for us (RA); RFC 1035, section 4.1.1.
 
-    CouldNotLook: the server sends us on, to another zone's alias, or to other servers.
+    Who does neither sends us on, to another zone's alias, or to other servers.
     """
-    if not answer.response.flags & dns.flags.RA and (aliases or not answer.response.flags & dns.flags.AA):
+    try:
+        answer = resolver.resolve(name, kind, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN:
+        return Answer(())
+    except dns.resolver.NoNameservers as error:
+        return _no_answer(asked, name, str(error))
+    aliases, flags = answer.chaining_result.cnames, answer.response.flags
+    if not answer.rrset and not flags & dns.flags.RA and (aliases or not flags & dns.flags.AA):
         leads = f"that it is an alias of {answer.canonical_name}" if aliases else "to ask somebody else"
-        raise CouldNotLook(
-            f"{answer.nameserver} gives no answer for {answer.qname}: it only says {leads}",
-            cause=f"dns:{answer.nameserver}",
-            mend="ask a resolver, or the servers of the zone that has the records",
-        )
+        return _no_answer(str(answer.nameserver), name, f"it only says {leads}")
+    ttls = [each.ttl for each in (answer.rrset, *aliases) if each]
+    return Answer(tuple(sorted(_written(record) for record in answer.rrset or ())), max(ttls, default=None))
+
+
+def _no_answer(asked: str, name: dns.name.Name, reason: str) -> CouldNotLook:
+    return CouldNotLook(
+        f"{asked} gives no answer for {name.to_text(omit_final_dot=True)}: {reason}",
+        cause=f"dns:{asked}",
+        mend="see that this machine may ask it, and that it serves the zone or asks on for us",
+    )
 
 
 def _as_answered(kind: str, written: str) -> str:
@@ -207,10 +226,12 @@ def _written(record: dns.rdata.Rdata) -> str:
     return text.removesuffix(".").lower() if record.rdtype.name in ("CNAME", "MX", "NS") else text
 
 
-def _told(by_type: Mapping[str, tuple[str, ...]], ttl_s: int | None) -> str:
-    listed = (f"{kind} {', '.join(found) or 'none'}" for kind, found in by_type.items())
-    ttl = f", for {ttl_s}s" if ttl_s is not None else ""
-    return "; ".join(listed) + ttl
+def _told(by_type: Mapping[str, Answer | CouldNotLook]) -> str:
+    answers = {kind: answer for kind, answer in by_type.items() if isinstance(answer, Answer)}
+    listed = [f"{kind} {', '.join(answer.records) or 'none'}" for kind, answer in answers.items()]
+    listed += [f"{kind} not answered" for kind in by_type.keys() - answers.keys()]
+    ttls = [answer.ttl_s for answer in answers.values() if answer.ttl_s is not None]
+    return "; ".join(listed) + (f", for {max(ttls)}s" if ttls else "")
 
 
 def _is_resolver(text: str) -> bool:

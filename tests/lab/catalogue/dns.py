@@ -185,7 +185,7 @@ FAULTS = AreaFaults(
             "zone-that-nobody-serves-any-more",
             (),
             f"sed -i '/hosted.lab$/,$d' /etc/nsd/primary.conf; sed -i '$d' /etc/nsd/primary.conf\n{RESTART}",
-            unsure=("dns.CNAME", "dns.A"),
+            unsure=("dns.A",),
         ),
         Fault("line-left-in-etc-hosts", ("dns.addresses",), "echo 10.0.0.4 db.shop.lab >> /etc/hosts"),
         Fault("name-gone-from-the-zone", ("dns.resolvable", "dns.addresses"), edited("/^db/d")),
