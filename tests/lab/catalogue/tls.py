@@ -71,7 +71,7 @@ ExecStart=openssl ocsp -port 2560 -index /etc/ssl/index.txt -ndays 1 \\
     -CA /etc/ssl/issuer.pem -rsigner /etc/ssl/issuer.pem -rkey /etc/ssl/issuer.pem
 """
 NODES = {"/etc/nginx/node-1": "443", "/etc/nginx/node-2": "8443"}
-ONE, OTHER = NODES
+*_, OTHER = NODES
 
 
 @cache
@@ -110,12 +110,6 @@ printf 'V\\t{until:%y%m%d%H%M%SZ}\\t\\t{number}\\tunknown\\t/CN={number}\\n' >> 
 systemctl restart ocsp
 until ss -ltn | grep -q :2560; do sleep 0.02; done
 systemctl restart nginx""")
-
-
-def staple(host: Target, response: bytes) -> None:
-    """Let nginx staple this, whatever it is."""
-    encoded, file = base64.b64encode(response).decode(), "/etc/ssl/staple.der"
-    host.run(f"echo {encoded} | base64 -d > {file}\n{edited(f's#stapling_responder.*#stapling_file {file};#')}")
 
 
 def edited(change: str, node: str = "/etc/nginx/node-*") -> str:
@@ -162,7 +156,9 @@ def with_a_staple_of_last_week(host: Target) -> None:
     """What remains where the job that fetched it for nginx is gone."""
     shown = certificate()
     deploy(host, shown, INTERMEDIATE)
-    staple(host, ocsp_response(shown, begins=-8 * DAY, ends=-DAY))
+    kept = base64.b64encode(ocsp_response(shown, begins=-8 * DAY, ends=-DAY)).decode()
+    host.run(f"echo {kept} | base64 -d > /etc/ssl/staple.der")
+    host.run(edited("s#stapling_responder.*#stapling_file /etc/ssl/staple.der;#"))
 
 
 FAULTS = AreaFaults(
