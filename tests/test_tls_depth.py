@@ -27,6 +27,7 @@ from readygate.areas.tls.renewal import Renewal, longest_gap_s
 from readygate.areas.tls.stapling import observe_stapling
 from readygate.areas.tls.tls import observe_protocols
 from readygate.errors import CouldNotLook
+from tests.database_servers import new_postgres
 from tests.holding import LOCAL
 from tests.lab.fixtures import unable
 from tests.tls_flaws import serving, signed_with_sha1
@@ -445,6 +446,21 @@ def test_tls_is_looked_at_after_starttls(protocol: str, tmp_path: Path) -> None:
         pytest.raises(CouldNotLook, match=f"does not start TLS over {protocol}"),
     ):
         failing("tls_ports", mail(port, protocol, tmp_path / "ca.pem"))
+
+
+def test_a_postgresql_is_looked_at_after_starttls() -> None:
+    with new_postgres() as server:
+        tls = {"ca": f"{server.folder}/server.crt", "trusted": True, "protocols": ["TLSv1.2", "TLSv1.3"]}
+        declared = {"at": f"{HOST}:{server.port}", "resolve": "127.0.0.1", "starttls": "postgres", "tls": tls}
+        assert not failing("tls_ports", declared)
+        wrong = {"trusted": True, "protocols": ["TLSv1.3"], "renew_before": "14d", "key_type": "ECDSA"}
+        assert failing("tls_ports", {**declared, "tls": wrong}) == {
+            "tls.trusted",
+            "tls.protocols",
+            "tls.renew_before",
+        }
+        with pytest.raises(CouldNotLook, match="does not start TLS over smtp"):
+            failing("tls_ports", {**declared, "starttls": "smtp", "timeout": "1s"})
 
 
 def test_a_bare_port_is_looked_at(tmp_path: Path) -> None:
