@@ -21,7 +21,8 @@ from readygate.areas.firewall.admission import Admission, compare, default_of, v
 from readygate.areas.firewall.allowances import allowances_in, parse_allowance
 from readygate.areas.firewall.behind import publishes, who_answers
 from readygate.areas.firewall.firewall import Firewall, observe_outside
-from readygate.areas.firewall.intent import parse_firewalld, parse_ufw
+from readygate.areas.firewall.firewalld import parse_firewalld
+from readygate.areas.firewall.intent import parse_ufw
 from readygate.areas.firewall.iptables import parse_iptables
 from readygate.areas.firewall.knocking import CLOSED, FILTERED, OPEN, knock_at
 from readygate.areas.firewall.loaded import observe_loaded_rules, parse_rules
@@ -220,14 +221,56 @@ def test_rules_and_intent_of_firewalld_agree() -> None:
         ('rule protocol value="gre" accept', 22, "?"),
         ('rule source NOT address="10.0.0.0/8" port port="22" protocol="tcp" accept', 22, "allow"),
         ('rule source NOT address="198.51.100.0/24" port port="22" protocol="tcp" accept', 22, "deny"),
-        ('rule family="ipv4" destination address="192.0.2.9" port port="22" protocol="tcp" accept', 22, "?"),
+        ('rule family="ipv4" destination address="192.0.2.9" port port="22" protocol="tcp" accept', 22, "deny"),
+        ('rule family="ipv4" destination address="172.29.0.4" port port="22" protocol="tcp" accept', 22, "allow"),
+        ('rule family="ipv4" destination NOT address="172.29.0.4" accept', 22, "deny"),
+        ('rule source mac="00:11:22:33:44:55" accept', 22, "?"),
+        ('rule source ipset="office" accept', 22, "allow"),
+        ('rule source NOT ipset="office" accept', 22, "deny"),
+        ('rule source ipset="banned" accept', 22, "?"),
+        ('rule source ipset="six" accept', 22, "deny"),
+        ('rule source ipset="gone" accept', 22, "?"),
+        ('rule family="ipv4" forward-port port="22" protocol="tcp" to-port="2222"', 22, "allow"),
+        ('rule priority="-1" service name="web" accept', 8443, "allow"),
+        ('rule service name="gone" accept', 22, "?"),
+        # Of two rules the one with the lower priority is asked first, those without one in the midst of them.
+        ('rule priority="-2" accept\n\trule priority="-1" drop', 22, "allow"),
+        ('rule priority="2" accept\n\trule priority="1" drop', 22, "deny"),
+        ('rule priority="1" drop\n\trule port port="22" protocol="tcp" accept', 22, "allow"),
+        ('rule priority="-1" accept\n\trule port port="22" protocol="tcp" drop', 22, "allow"),
+        ('rule priority="1" drop', 80, "allow"),
+        ('rule priority="-1" drop', 80, "deny"),
+        ('rule priority="1" accept\n\trule priority="1" drop', 22, "?"),
     ],
 )
 def test_a_rich_rule_of_firewalld_means_what_it_says(rich: str, port: int, verdict: str) -> None:
-    zone = f"public (active)\n  target: DROP\n  interfaces: eth0\n  services: \n  ports: \n  rich rules: \n\t{rich}\n"
-    told = parse_firewalld("public\n", zone, "")
+    zone = "public (active)\n  target: DROP\n  interfaces: eth0\n  services: \n  ports: 80/tcp\n"
+    services = "web\n  ports: \n  includes: secure\nsecure\n  ports: 8443/tcp\n"
+    sets = "office\n  type: hash:net\n  options: \n  entries: 198.51.100.0/24 192.0.2.7\n"
+    sets += "banned\n  type: hash:ip\n  options: timeout=60\n  entries: \n"
+    sets += "six\n  type: hash:net\n  options: family=inet6\n  entries: 2001:db8::/32\n"
+    told = parse_firewalld("public\n", f"{zone}  rich rules: \n\t{rich}\n", services, sets)
     assert told.rules
     assert fate(told.rules, port) == verdict
+
+
+def test_what_a_zone_of_firewalld_leads_on_and_its_sets_of_sources_are_understood() -> None:
+    zones = (
+        "public (active)\n  target: default\n  interfaces: eth0\n  forward-ports: \n\tport=8080:proto=tcp:toport=80\n"
+    )
+    zones += "trusted (active)\n  target: ACCEPT\n  sources: ipset:office\nwork\n  protocols: udp\n"
+    sets = "office\n  type: hash:ip\n  options: \n  entries: 198.51.100.7\n"
+    told = parse_firewalld("public\n", zones, "", sets).rules
+    assert told
+    assert fate(told, 8080) == "allow"
+    assert fate(told, 8081) == "reject"
+    assert fate(told, 8081, "198.51.100.7") == "allow"
+    at_work = parse_firewalld("work\n", zones, "", sets).rules
+    assert at_work
+    assert fate(at_work, 5000, protocol="udp") == "reject"  # the interface is in public
+    at_work = parse_firewalld("work\n", zones.replace("eth0", "eth9"), "", sets).rules
+    assert at_work
+    assert fate(at_work, 5000, protocol="udp") == "allow"
 
 
 def test_what_nft_shows_of_tables_of_iptables_is_read_from_iptables() -> None:

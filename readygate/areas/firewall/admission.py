@@ -83,11 +83,11 @@ def view_of(name: str, rules: Ruleset, around: Surroundings, declared: Sequence[
                 wanted = _wanted(declared, family, protocol, first)
                 allowed = fate.surely(Verdict.ALLOW)
                 # Whoever was banned one by one is kept out rightly.
-                short = _networks_only(wanted - allowed - fate.undetermined)
+                short = _networks_only(wanted - fate.perhaps(Verdict.ALLOW))
                 for peers, beyond in ((allowed - wanted, True), (short, False)):
                     if peers:
                         gaps.append(Gap(first, last, protocol, family, peers, beyond))
-                if fate.undetermined:
+                if fate.perhaps(Verdict.ALLOW) - allowed:
                     doubts[f"what becomes of {first}/{protocol} hangs on: {fate.doubt}"] = None
     return View(name, around.families, tuple(_joined(gaps)), tuple(doubts))
 

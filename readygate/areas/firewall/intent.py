@@ -1,20 +1,19 @@
-"""What ufw and firewalld say that they let in: their own words, read as rules."""
+"""What ufw says that it lets in: its own words, read as rules."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from readygate.areas.firewall.ranges import ranges, span_of
-from readygate.areas.firewall.rules import CALM, UNKNOWN, Action, Chain, Jump, Match, Rule, Ruleset, Verdict
+from readygate.areas.firewall.rules import CALM, UNKNOWN, Chain, Match, Rule, Ruleset, Verdict
 
 _UFW = {"allow": Verdict.ALLOW, "deny": Verdict.DENY, "reject": Verdict.REJECT, "limit": Verdict.ALLOW}
 _UFW_RULE = re.compile(
     r"^(?P<to>\S.*?) +(?P<action>ALLOW|DENY|REJECT|LIMIT)(?: (?P<way>IN|OUT|FWD))? +(?P<peer>\S.*)$"
 )
-_FIREWALLD = {"ACCEPT": Verdict.ALLOW, "DROP": Verdict.DENY, "%%REJECT%%": Verdict.REJECT, "default": Verdict.REJECT}
-_BOTH = frozenset({4, 6})
+BOTH = frozenset({4, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def parse_ufw(status: str) -> Intent:
     policies = {"input": defaults.get("incoming", "deny"), "output": defaults.get("outgoing", "deny")}
     return Intent(
         "ufw",
-        Ruleset({hook: Chain(hook, _BOTH, tuple(rules[hook]), hook, policy=_UFW[policies[hook]]) for hook in rules}),
+        Ruleset({hook: Chain(hook, BOTH, tuple(rules[hook]), hook, policy=_UFW[policies[hook]]) for hook in rules}),
     )
 
 
@@ -69,102 +68,13 @@ def _ufw_end(text: str, side: str) -> Iterator[Match]:
             numbers = ranges(*((int(first), int(last or first)) for first, _, last in spans))
             yield Match("port" if side == "destination" else "source port", numbers)
         else:
-            yield _network(side, word)
+            yield network(side, word)
 
 
-def _network(side: str, text: str) -> Match:
+def network(side: str, text: str) -> Match:
+    """The peers, or own addresses, of a network; what is none is not understood."""
     try:
         family, span = span_of(text)
     except ValueError:
         return UNKNOWN
     return Match(side, ranges(span), family=family)
-
-
-def parse_firewalld(default_zone: str, zones: str, services: str) -> Intent:
-    """What `--get-default-zone`, `--list-all-zones` and `--info-service` for each service print."""
-    ports = {name: tuple(_service(block)) for name, block in _blocks(services)}
-    chains: dict[str, Chain] = {}
-    by_source: list[Rule] = []
-    by_interface: list[Rule] = []
-    for name, block in _blocks(zones):
-        rules = tuple(_zone_rules(block, ports))
-        end = _FIREWALLD.get(block["target"][0] if block["target"] else "", Verdict.REJECT)
-        chains[name] = Chain(name, _BOTH, (*rules, Rule((), end, f"{name} target: {end}")))
-        for source in block.get("sources", ()):
-            by_source.append(Rule((_network("source", source),), Jump(name, False), f"{name} sources: {source}"))
-        for interface in block.get("interfaces", ()):
-            named = Match("in", names=frozenset({interface}))
-            by_interface.append(Rule((named,), Jump(name, False), f"{name} interfaces: {interface}"))
-    last = Rule((), Jump(default_zone.strip(), False), f"default zone: {default_zone.strip()}")
-    chains["input"] = Chain("input", _BOTH, (*by_source, *by_interface, last), "input", policy=Verdict.REJECT)
-    return Intent("firewalld", Ruleset(chains))
-
-
-def _blocks(text: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    """Each zone or service with what stands under it: words by key, and of the rich rules whole lines."""
-    for paragraph in re.split(r"\n(?=\S)", text.strip("\n")):
-        head, *lines = paragraph.splitlines() or [""]
-        block: dict[str, list[str]] = {"target": [], "rich rules": []}
-        for line in lines:
-            if line.startswith("\t"):
-                block["rich rules"].append(line.strip())
-            elif ":" in line:
-                key, _, value = line.strip().partition(":")
-                block.setdefault(key, []).extend(value.split())
-        if head:
-            yield head.split()[0], block
-
-
-def _service(block: dict[str, list[str]]) -> Iterator[tuple[Match, ...]]:
-    where = [each.partition(":") for each in block.get("destination", ())]
-    if block.get("includes") or block.get("source-ports"):
-        yield (UNKNOWN,)
-    for port in block.get("ports", ()):
-        if not where:
-            yield _port(port)
-        for _, _, network in where:
-            yield (*_port(port), _network("destination", network))
-
-
-def _port(text: str) -> tuple[Match, ...]:
-    number, _, protocol = text.partition("/")
-    first, _, last = number.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        return (UNKNOWN,)
-    return Match("protocol", names=frozenset({protocol})), Match("port", ranges((int(first), int(last or first))))
-
-
-def _zone_rules(block: dict[str, list[str]], services: dict[str, tuple[tuple[Match, ...], ...]]) -> Iterator[Rule]:
-    rich = [rule for text in block["rich rules"] for rule in _rich(text, services)]
-    # firewalld asks for logs first, then for what is denied, then for what is allowed.
-    yield from sorted(rich, key=lambda rule: rule.action is Verdict.ALLOW)
-    for service in block.get("services", ()):
-        for matches in services.get(service, ((UNKNOWN,),)):
-            yield Rule(matches, Verdict.ALLOW, f"service {service}")
-    for port in block.get("ports", ()):
-        yield Rule(_port(port), Verdict.ALLOW, f"port {port}")
-    if block.get("source-ports") or block.get("protocols") or block.get("forward-ports"):
-        yield Rule((UNKNOWN,), Verdict.ALLOW, "source-ports, protocols or forward-ports")
-
-
-def _rich(text: str, services: dict[str, tuple[tuple[Match, ...], ...]]) -> Iterable[Rule]:
-    words = dict(re.findall(r'(family|service name|port port|protocol|priority)="([^"]*)"', text))
-    told = re.sub(r'"[^"]*"', '""', text)  # what a log is to say is no word of the rule
-    found = re.search(r" (accept|drop|reject)\b", told)
-    if not found:
-        return ()
-    action: Action = {"accept": Verdict.ALLOW, "drop": Verdict.DENY, "reject": Verdict.REJECT}[found[1]]
-    matches: list[Match] = []
-    if "family" in words:
-        matches.append(Match("family", names=frozenset({words["family"].removeprefix("ipv")})))
-    if re.search(r"destination|ipset|mac=|priority|source-port|forward-port|icmp|protocol value", told):
-        matches.append(UNKNOWN)
-    if " limit " in told[found.end() :]:  # one before it is that of a log
-        matches.append(CALM if action is Verdict.ALLOW else UNKNOWN)
-    if source := re.search(r'source (NOT )?address="([^"]*)"', text):
-        matches.append(replace(_network("source", source[2]), negated=bool(source[1])))
-    if "port port" in words:
-        matches.extend(_port(f"{words['port port']}/{words.get('protocol', 'tcp')}"))
-    if "service name" in words:
-        return [Rule((*matches, *each), action, text) for each in services.get(words["service name"], ((UNKNOWN,),))]
-    return (Rule(tuple(matches), action, text),)

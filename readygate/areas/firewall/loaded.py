@@ -9,7 +9,8 @@ from shlex import quote
 from typing import Any
 
 from readygate.areas.asking import ask
-from readygate.areas.firewall.intent import Intent, parse_firewalld, parse_ufw
+from readygate.areas.firewall.firewalld import parse_firewalld
+from readygate.areas.firewall.intent import Intent, parse_ufw
 from readygate.areas.firewall.iptables import parse_iptables
 from readygate.areas.firewall.nft import parse_nft
 from readygate.areas.firewall.rules import Chain, Ruleset
@@ -76,10 +77,19 @@ if command -v ufw >/dev/null; then echo "= ufw"; ufw status verbose || exit 1; f
 if command -v firewall-cmd >/dev/null && firewall-cmd --state >/dev/null 2>&1; then
     echo "= default"; firewall-cmd --get-default-zone || exit 1
     echo "= zones"; zones=$(firewall-cmd --list-all-zones) || exit 1; printf '%s\\n' "$zones"
-    echo "= services"
-    for service in $(printf '%s\\n' "$zones" | sed -n 's/^  services: //p' | tr ' ' '\\n' | sort -u); do
-        firewall-cmd --info-service="$service" || exit 1
+    echo "= services"; known=" "
+    todo=$(printf '%s\\n' "$zones" | sed -n 's/^  services: //p; s/.*service name="\\([^"]*\\)".*/\\1/p')
+    while [ "$todo" ]; do
+        more=
+        for service in $todo; do
+            case $known in *" $service "*) continue ;; esac
+            known="$known$service "
+            said=$(firewall-cmd --info-service="$service") || exit 1; printf '%s\\n' "$said"
+            more="$more$(printf '%s\\n' "$said" | sed -n 's/^  includes: *\\(.\\)/ \\1/p')"
+        done
+        todo=$more
     done
+    echo "= ipsets"; for set in $(firewall-cmd --get-ipsets); do firewall-cmd --info-ipset="$set" || exit 1; done
 fi
 """
 
@@ -150,7 +160,7 @@ def observe_firewall_intent(host: Any, server: Spec) -> Intent:
     """What ufw or firewalld was told, whichever is active; without either, the loaded rules are all there is."""
     told = _listings(ask(host, server.name, _TOOLS, within=60).text)
     if "zones" in told:
-        return parse_firewalld(told["default"], told["zones"], told["services"])
+        return parse_firewalld(told["default"], told["zones"], told["services"], told["ipsets"])
     if "ufw" in told:
         return parse_ufw(told["ufw"])
     return Intent("", None)

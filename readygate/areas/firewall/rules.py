@@ -152,6 +152,9 @@ class Fate:
     ends: Mapping[Verdict, Ranges]
     doubt: str = ""
 
+    def perhaps(self, verdict: Verdict) -> Ranges:
+        return self.ends.get(verdict, NOBODY)
+
     def surely(self, verdict: Verdict) -> Ranges:
         return self.ends.get(verdict, NOBODY) - self.undetermined
 
