@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -712,6 +713,16 @@ def test_a_drill_needs_the_room_that_it_may_use() -> None:
     with pytest.raises(CouldNotLook, match=r"has .* of room") as caught, scratch(limited(disk=1024**5)):
         pass
     assert "TMPDIR" in caught.value.mend
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's drills are run by somebody else")
+def test_a_folder_that_the_drills_user_may_not_enter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as closed:
+        (Path(closed) / "tmp").mkdir()
+        monkeypatch.setenv("TMPDIR", f"{closed}/tmp")
+        with pytest.raises(CouldNotLook, match=f"may not enter {closed}"), scratch(LIMITS):
+            pass
+        assert not list((Path(closed) / "tmp").iterdir())
 
 
 def test_nothing_of_a_drill_is_left_not_even_what_hides_from_it() -> None:

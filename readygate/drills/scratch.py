@@ -182,6 +182,7 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
     try:
         began = _told(warden, {"memory": limits.memory, "disk": limits.disk})
         folder = Path(began["folder"])
+        _can_be_entered(folder)
         if (free := shutil.disk_usage(folder).free) < limits.disk:
             raise CouldNotLook(
                 f"{folder.parent} has {show_size(free)} of room, and the drill may need {show_size(limits.disk)}",
@@ -198,6 +199,17 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
             warden.stdout.close()
         if folder:  # of a warden that was killed
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _can_be_entered(folder: Path) -> None:
+    """CouldNotLook: whoever runs the commands of a drill is not let into a folder on the way to it."""
+    user = unprivileged()
+    closed = next((str(each) for each in reversed(folder.parents) if user and not each.stat().st_mode & 0o001), "")
+    if user and closed:
+        raise CouldNotLook(
+            f"{user.pw_name}, who runs the drill's commands, may not enter {closed}",
+            mend="set TMPDIR to a folder that everybody may enter, such as /var/tmp",
+        )
 
 
 def user_name() -> str:
