@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from readygate.areas.backups.artifacts import cipher_of, fault_of_aof, fault_of_json, fault_of_rdb
+from readygate.areas.backups.artifacts import fault_of_aof, fault_of_json, fault_of_rdb
 from readygate.areas.backups.backup import Backup, observe_missed, observe_soundness
 from readygate.areas.backups.due import Timetable, backup_schedule, date_in, moment_in
 from readygate.areas.backups.listing import observe_artifacts, parse_artifacts
 from readygate.areas.backups.retention import observe_ladder
 from readygate.drills import postgres
+from readygate.drills.ciphers import cipher_of
 from readygate.drills.dumps import Ends
 from readygate.errors import CouldNotLook
 from tests.holding import LOCAL, held

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -360,6 +361,23 @@ def test_a_backup_that_is_a_folder_comes_back_to_life(folders: Path, name: str, 
     spec = declared(folders / name / FOLDERS[name], on=on, **EXPECTED, **named)
     holds = judged(spec)
     assert all(holds.values()), (holds, drilled(spec).reason)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_in_an_archive_of_its_own_comes_back_to_life(folders: Path, tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "shop.tar.gz", "w:gz") as archive:
+        archive.add(folders / name, f"backups/{name}")
+    named = {} if name == "dump" else {"database": "shop"}
+    holds = judged(declared(tmp_path / "shop.tar.gz", **EXPECTED, **named))
+    assert all(holds.values()), holds
+
+
+def test_an_archive_of_a_folder_and_of_more_is_one_of_files(folders: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(folders / "dump", "dump")
+        archive.add(__file__, "code.py")
+    spec = declared(tmp_path / "all.tar", expect={"dump/toc.dat": 1, "code.py": 1})
+    assert judged(spec)["drill.expect"]
 
 
 SPOILED: dict[str, tuple[str, Callable[[Path], object], str]] = {

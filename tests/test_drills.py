@@ -660,8 +660,11 @@ def test_an_encrypted_backup_is_decrypted_by_the_command_that_is_declared(tmp_pa
     crypt = f"openssl enc -aes-256-cbc -pbkdf2 -pass file:{tmp_path}/key"
     subprocess.run(f"gzip -c {tmp_path}/db | {crypt} > {tmp_path}/db.enc", shell=True, check=True)
     assert drilled(tmp_path / "db.enc", Questions(("parcels",)), decrypt=f"{crypt} -d").values == {"parcels": 500}
-    with pytest.raises(NotRestorable, match="no dump, database or archive"):
+    with pytest.raises(CouldNotLook, match="encrypted by OpenSSL"):
         drilled(tmp_path / "db.enc", Questions(("parcels",)))
+    for absent in ("/nowhere/openssl enc -d", crypt.replace("key", "no-key") + " -d"):
+        with pytest.raises(CouldNotLook, match="`decrypt` can't be run"):
+            drilled(tmp_path / "db.enc", Questions(("parcels",)), decrypt=absent)
     (tmp_path / "key").write_text("another")
     with pytest.raises(NotRestorable, match="can't be decrypted"):
         drilled(tmp_path / "db.enc", Questions(("parcels",)), decrypt=f"{crypt} -d")

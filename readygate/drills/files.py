@@ -17,17 +17,19 @@ from readygate.errors import CouldNotLook
 _NOTHING_SUCH = re.compile("no such (table|column)")
 
 
-def restore_files(scratch: Scratch, archive: Path, questions: Questions) -> Restored:
-    """Unpack a tar archive; a question is a path in it, which may have wildcards, and its answer how many files fit.
-
-    NotRestorable: tar complains of the archive.
-    """
+def unpack_files(scratch: Scratch, archive: Path) -> Path:
+    """The folder that a tar archive is unpacked into. NotRestorable: tar complains of the archive."""
+    folder = scratch.folder / "files"
     with scratch.step("unpack the files"):
-        folder = scratch.folder / "files"
         for command in (["mkdir", folder], ["tar", "-xf", archive, "--no-same-owner", "-C", folder]):
             ended = scratch.run(command)
             if ended.exit:
                 raise NotRestorable(f"tar stopped at: {ended.said.splitlines()[0] if ended.said else ended.exit}")
+    return folder
+
+
+def ask_files(scratch: Scratch, folder: Path, questions: Questions) -> Restored:
+    """A question is a path in the archive, which may have wildcards, and its answer how many files fit."""
     with scratch.step(ASKING):
         return Restored("files", values={each: _matching(folder, each) for each in questions.values})
 

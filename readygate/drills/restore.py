@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from readygate.drills.base_backup import restore_base_backup
+from readygate.drills.base_backup import MANIFEST, restore_base_backup
+from readygate.drills.ciphers import cipher_of
 from readygate.drills.dumps import UNPACKERS, ends_of, form_of, writer_of
-from readygate.drills.files import restore_files, restore_json, restore_sqlite
+from readygate.drills.files import ask_files, restore_json, restore_sqlite, unpack_files
 from readygate.drills.mariadb import restore_mariadb
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.postgres import restore_postgres
@@ -15,6 +16,7 @@ from readygate.drills.redis import MANIFESTS, restore_redis
 from readygate.drills.scratch import Ended, Scratch
 from readygate.errors import CouldNotLook
 
+_NOT_RUN = (126, 127)  # as a shell says that there is no such program, or none that may be run
 _WRAPPINGS = 3  # encrypted, packed, and one more
 
 
@@ -53,13 +55,26 @@ def restore(scratch: Scratch, packed: Path, questions: Questions, *, decrypt: st
         case "json":
             return restore_json(scratch, plain, questions)
         case "tar":
-            return restore_files(scratch, plain, questions)
+            folder = unpack_files(scratch, plain)
+            inside = _backup_in(folder)
+            return restore(scratch, inside, questions) if inside else ask_files(scratch, folder, questions)
         case "mongodump":
             raise CouldNotLook(
                 "no drill restores archives of mongodump",
                 mend="restore it by hand, and attest that; `sound` reads it",
             )
+    if cipher := cipher_of(ends.first):
+        raise CouldNotLook(
+            f"it is encrypted by {cipher}", mend="declare `decrypt`, the command that decrypts its input"
+        )
     raise NotRestorable("it is no dump, database or archive of a known kind")
+
+
+def _backup_in(folder: Path) -> Path | None:
+    """The backup in the form of a folder that an archive holds, where it holds nothing else."""
+    told = [each for name in ("toc.dat", MANIFEST, MANIFESTS) for each in folder.rglob(name)]
+    alone = len(told) == 1 and all(each.is_dir() or told[0].parent in each.parents for each in folder.rglob("*"))
+    return told[0].parent if alone else None
 
 
 def _unpacked(scratch: Scratch, packed: Path, decrypt: str | None) -> Path:
@@ -69,6 +84,11 @@ def _unpacked(scratch: Scratch, packed: Path, decrypt: str | None) -> Path:
         with scratch.step("decrypt"):
             # The key is ours to read, and nobody else's.
             ended = scratch.run(["sh", "-c", decrypt], reads=plain, writes="decrypted", as_us=True)
+            if ended.exit in _NOT_RUN or "no such file" in ended.said.lower():
+                raise CouldNotLook(
+                    f"`decrypt` can't be run: {ended.said.splitlines()[0] if ended.said else ended.exit}",
+                    mend="see that its program and its key are on the machine that restores",
+                )
             plain = _read_to_its_end(ended, "it can't be decrypted")
     for wrapping in range(_WRAPPINGS):
         form = form_of(ends_of(plain))

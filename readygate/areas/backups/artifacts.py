@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
@@ -18,7 +17,7 @@ from readygate.drills.dumps import Ends
 from readygate.errors import CouldNotLook
 
 # What reads the stream to its end on the server, and there checks what checksums it carries.
-_UNPACKERS = {".gz": "gzip -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc", ".zst": "zstd -dcq"}
+_UNPACKERS = {".gz": "gzip -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc", ".zst": "zstd -dcq", ".lz4": "lz4 -dcq"}
 _CONTENTS = {
     ".sql": "sql",
     ".tar": "tar",
@@ -29,6 +28,7 @@ _CONTENTS = {
     ".sqlite3": "sqlite",
     ".dump": "dump",
     ".pgdump": "dump",
+    ".backup": "dump",
     ".rdb": "rdb",
     ".aof": "aof",
     ".archive": "mongodump",
@@ -43,16 +43,6 @@ _CONTENTS = {
 _FOLDERS = {"toc.dat": "dump folder", "backup_manifest": "base backup"}
 _AOF_FOLDER = "aof folder"
 
-# How encrypted files begin: age, OpenSSL, and OpenPGP in letters.
-_CIPHERS = {
-    b"age-encryption.org/v1\n": "age",
-    b"-----BEGIN AGE ENCRYPTED FILE-----": "age",
-    b"Salted__": "OpenSSL",
-}
-# What follows the headers of a message in letters: it may as well be signed only, for all to read.
-_ARMORED = re.compile(rb"-----BEGIN PGP MESSAGE-----\r?\n(?:[^\r\n]+\r?\n)*?\r?\n([A-Za-z0-9+/]{8})")
-# RFC 9580, 4.2 and 5: an encrypted message begins with a session key, encrypted to a key (1) or a password (3).
-_OPENPGP_TAGS = (1, 3)
 # What lies in a backup whose errors were kept instead of its data, and an answer of a service in JSON.
 _REFUSAL = re.compile(
     rb"\s*(?:<!doctype html|<html|<\?xml[^>]*>\s*<Error|(?:error|fatal|usage)\b|(?:[\w./ -]+: )+"
@@ -256,16 +246,3 @@ def _after_command(data: bytes, at: int) -> int | None:
         if data[at - 2 : at] != b"\r\n":
             return None
     return at
-
-
-def cipher_of(first: bytes) -> str | None:
-    """What encrypted it, by its first bytes; None where it lies open."""
-    named = next((cipher for magic, cipher in _CIPHERS.items() if first.startswith(magic)), None)
-    if armored := _ARMORED.match(first):
-        first = base64.b64decode(armored[1])
-    if named or not first or not first[0] & 0x80:
-        return named
-    tag = first[0] & 0x3F if first[0] & 0x40 else (first[0] & 0x3F) >> 2
-    # The version of the packet follows its length; so a picture or a gzip stream is not taken for a message.
-    versions = first[2:6]
-    return "OpenPGP" if tag in _OPENPGP_TAGS and any(version in versions for version in (3, 4, 6)) else None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, model_validator
 
 from readygate.areas.backups import repositories
-from readygate.areas.backups.artifacts import cipher_of, kind_of
+from readygate.areas.backups.artifacts import kind_of
 from readygate.areas.backups.distinct import observe_distinct
 from readygate.areas.backups.due import MANY, Timetable, backup_schedule, check_date_pattern
 from readygate.areas.backups.listing import Artifacts, glob_path, observe_artifacts
@@ -24,6 +24,7 @@ from readygate.areas.backups.soundness import LARGEST_FETCHED, Look
 from readygate.areas.backups.sqlite_copy import ask_database
 from readygate.areas.backups.wal_archive import fault_of_archive, segments_in
 from readygate.areas.servers.files import AbsolutePath
+from readygate.drills.ciphers import cipher_of
 from readygate.errors import CouldNotLook, Mistake
 from readygate.expectation import (
     AtLeastCount,
