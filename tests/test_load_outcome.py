@@ -254,8 +254,17 @@ def test_a_sound_generator_lets_a_target_fail(tmp_path: Path) -> None:
 def test_a_run_that_stopped_itself_cannot_pass_but_can_fail(tmp_path: Path) -> None:
     stopped = run(tmp_path, stopped="errors")
     assert stopped.conclude("p99", STRICT.p99)
-    with pytest.raises(CouldNotLook, match="stopped"):
-        stopped.conclude("p99", THRESHOLDS.p99)
+    for name in ("p99", "rate", "worst_rate"):
+        with pytest.raises(CouldNotLook, match="stopped"):
+            stopped.conclude(name, getattr(THRESHOLDS, name))
+
+
+def test_a_rate_that_a_run_missed_as_it_stopped_itself_is_no_failure(tmp_path: Path) -> None:
+    seconds = json.loads(written(tmp_path).read_text())["seconds"]
+    with pytest.raises(CouldNotLook, match="stopped at 3 s"):
+        run(tmp_path, seconds={each: seconds[each] for each in "0123"}, stopped="errors").conclude(
+            "rate", THRESHOLDS.rate
+        )
 
 
 def test_an_endpoint_that_was_never_asked_proves_nothing(tmp_path: Path) -> None:

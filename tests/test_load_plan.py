@@ -111,6 +111,13 @@ def test_users_who_think_cannot_make_the_rate() -> None:
     assert "that needs 2050 users" in refused(arrival=None, users=users, thresholds=thresholds)
 
 
+def test_users_who_wait_for_slow_answers_cannot_make_the_rate() -> None:
+    users = {"max": 50, "think": ["200ms", "400ms"], "mix": [{"journey": "browse", "steps": ["GET /"]}]}
+    said = refused(arrival=None, users=users, thresholds={"rate": "150/s", "p50": "100ms", "errors": "0%"})
+    assert "50 users who think 200ms-400ms, and wait 100ms for each answer, can make 125/s" in said
+    assert "that needs 60 users" in said
+
+
 def test_too_few_users_for_slow_answers_are_refused_with_the_number_needed() -> None:
     users = {"max": 749, "mix": [{"journey": "browse", "steps": ["GET /"]}]}
     assert "write users.max: 750" in refused(users=users)

@@ -63,12 +63,16 @@ def _refuse_idle_users(plan: Plan, least_rate: float | None, limits: Mapping[str
     most = plan.users * level * plan.steps_a_journey / think if think else float("inf")
     needed = ceil(least_rate * (think + answer) / plan.steps_a_journey / level - 1e-9)
     if needed > plan.users:
-        least, longest = (show_duration(each).removesuffix("s") for each in plan.think)
-        thinking = f"who think {least}-{longest} s" if plan.think != (0.0, 0.0) else "who never think"
-        cap = show_rate(_round(most)) if think else "what the answers allow"
+        thinking, cap = (
+            f"who think {_span(*plan.think)}" if think else "who never think",
+            f"{show_rate(_round(most))} at most",
+        )
+        if most >= least_rate:
+            thinking += f", and wait {show_duration(limits['p50'])} for each answer,"
+            cap = show_rate(_round(plan.users * level * plan.steps_a_journey / (think + answer)))
         wanted = show_rate(least_rate)
         raise Mistake(
-            f"{plan.users} users {thinking} can make {cap} at most, and the threshold demands {wanted}",
+            f"{plan.users} users {thinking} can make {cap}, and the threshold demands {wanted}",
             f"that needs {needed} users; better, hold the rate with arrival: {{rate: {wanted}}}",
             at=("users", "max"),
         )
@@ -126,6 +130,11 @@ def _refuse_unfilled(steps: Iterable[Step], known: set[str], at: tuple[str, ...]
                 at=at,
             )
         known |= {name for name, _ in step.capture}
+
+
+def _span(least: float, longest: float) -> str:
+    first, last = show_duration(least), show_duration(longest)
+    return f"{first[:-1]}-{last[:-1]} s" if f"{first[:-1]}{last[:-1]}".isdigit() else f"{first}-{last}"
 
 
 def _round(rate: float) -> float:

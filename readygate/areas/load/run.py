@@ -58,6 +58,8 @@ class LoadRun:
         it may be the generator's own.
         """
         if name in ("rate", "worst_rate"):
+            if self.outcome.stopped:
+                raise self._stopped()  # so many were not asked for that
             value: float | None = getattr(self.outcome, name)
             self._refuse_ours(expected, value, self._highest_rate() if name == "rate" else None)
         else:
@@ -117,16 +119,19 @@ class LoadRun:
             if slipped:
                 raise CouldNotLook(f"the load was never held: {slipped}", cause=self._cause("slipped"), mend=_MORE)
             if self.outcome.stopped:
-                at = self.outcome.seconds[-1].number
-                raise CouldNotLook(
-                    f"the run was stopped at {at} s, as errors went beyond the limit",
-                    cause=self._cause("stopped"),
-                    mend="see what the errors are",
-                )
+                raise self._stopped()
         elif (least is None or expected.judge(least)) and self.saturation:
             raise CouldNotLook(
                 f"the load generator was saturated: {self.saturation}", cause=self._cause("saturated"), mend=_MORE
             )
+
+    def _stopped(self) -> CouldNotLook:
+        at = self.outcome.seconds[-1].number
+        return CouldNotLook(
+            f"the run was stopped at {at} s, as errors went beyond the limit",
+            cause=self._cause("stopped"),
+            mend="see what the errors are",
+        )
 
     def _cause(self, what: str) -> str:
         return f"{what}:{self.outcome.plan}"
