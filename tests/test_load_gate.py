@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +110,24 @@ def test_load_on_what_nothing_allows_ends_before_anything_is_sent(tmp_path: Path
         assert ended.code == 2
         assert "inventory.yml:5" in ended.stderr
         assert not target.asked
+
+
+def test_ctrl_c_keeps_and_tells_what_was_measured(tmp_path: Path) -> None:
+    with serving() as target:
+        project = Project(tmp_path)
+        project.write("inventory.yml", INVENTORY.format(url=target.url, path="/sound").replace("4s", "60s"))
+        called = [sys.executable, "-m", "readygate", "run"]
+        with subprocess.Popen(called, cwd=tmp_path, stdout=subprocess.PIPE) as running:
+            while target.asked["sound"] < 200:
+                time.sleep(0.1)
+            running.send_signal(signal.SIGINT)
+            assert running.stdout
+            said = running.stdout.read().decode()
+    assert running.returncode == 130
+    measured = re.search(r"load launch: interrupted; measured until then: (\d+) right answers, 0 errors, p50", said)
+    assert measured
+    assert int(measured[1]) > 100
+    assert Outcome.read(tmp_path / "readygate-out" / "load" / "launch.json").stopped == "interrupted"
 
 
 def test_a_run_that_waits_sends_load_once_and_only_when_all_else_is_so(tmp_path: Path) -> None:

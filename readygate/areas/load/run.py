@@ -156,7 +156,11 @@ def observe_run(load: Load, hosts: Callable[[str], Any]) -> LoadRun:
             ):
                 announce(said)
                 file.with_suffix(EARLIER).unlink(missing_ok=True)
-                running.run(made, file, say)
+                try:
+                    running.run(made, file, say)
+                except KeyboardInterrupt:
+                    _tell_until_then(file)
+                    raise
             if seen:
                 keep(seen, file.with_suffix(".watched"))
         elif not file.exists():
@@ -217,17 +221,28 @@ def _refuse_empty(outcome: Outcome) -> None:
         raise CouldNotLook(f"no request was made{stopped}", cause=cause, mend="see the journeys and the stages")
 
 
+def _tell_until_then(file: Path) -> None:
+    """What an interrupted run has measured, for whoever sits there; nothing is concluded from it."""
+    if file.exists():
+        whole = (outcome := Outcome.read(file)).whole
+        counts = f"{whole.good} right answers, {whole.bad} errors, {_latencies(whole)}"
+        announce(f"load {outcome.plan}: interrupted; measured until then: {counts}; all of it is in {file}")
+
+
+def _latencies(whole: Endpoint) -> str:
+    took = {name: whole.latency(share) for name, share in PERCENTILES.items()}
+    return ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in took.items() if value is not None) or "none"
+
+
 def _summary(outcome: Outcome) -> str:
     """The run in a few lines, for the report."""
     whole = outcome.whole
-    took = {name: whole.latency(share) for name, share in PERCENTILES.items()}
-    latencies = ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in took.items() if value is not None)
     from_start = "the intended start" if outcome.model == "open" else "the start, as a closed model has no other"
     lines = [
         f"{outcome.model} model, {len(outcome.measured)} s measured, {outcome.offered:.1f} journeys/s offered, "
         f"{outcome.rate:.1f} right answers/s (worst 10 s: {outcome.worst_rate:.1f}/s)",
         f"{whole.good} right answers, {whole.bad} errors",
-        f"response from {from_start}: {latencies or 'none'}",
+        f"response from {from_start}: {_latencies(whole)}",
         f"service time: p50 {_service(whole, 0.5)}, p99 {_service(whole, 0.99)}",
         *(f"{count} x {kind}" for kind, count in sorted(whole.errors.items(), key=lambda each: -each[1])[:8]),
         *(
