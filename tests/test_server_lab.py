@@ -110,6 +110,15 @@ def test_cron_runs_nothing_for_an_account_that_has_expired(fresh_host: Target) -
     assert held_on(as_root(fresh_host), cron={"true deploy": scheduled})["cron.scheduled"]
 
 
+def test_whether_a_unit_that_systemd_has_not_read_anew_comes_up_at_boot_is_not_known(fresh_host: Target) -> None:
+    enabled = {"nginx": {"running": True, "enabled": True}}
+    fresh_host.run("sleep 1; sed -i s,^ExecStart=.*,ExecStart=/gone, /lib/systemd/system/nginx.service")
+    with pytest.raises(CouldNotLook, match="changed after systemd read it"):
+        held_on(as_root(fresh_host), services=enabled)
+    fresh_host.run("systemctl daemon-reload")
+    assert all(held_on(as_root(fresh_host), services=enabled).values())
+
+
 def test_a_job_whose_program_can_not_be_started_is_not_scheduled(fresh_host: Target) -> None:
     scheduled = {"scheduled": True}
     host = as_root(fresh_host)

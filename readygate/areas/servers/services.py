@@ -50,16 +50,28 @@ class ActualService:
 
     `masked` and `failed` are None of such a one, `restarts` and `up_for_s` where it isn't active, and where no
     systemd counts them. `down_parts` are those units of it that aren't active, where it is but the sum of them.
+    `is_changed` says that its files were, after systemd read them.
     """
 
     active: bool
-    enabled: bool
+    at_boot: bool
     masked: bool | None = False
     failed: bool | None = False
     restarts: int | None = None
     up_for_s: float | None = None
     down_parts: tuple[str, ...] = ()
+    is_changed: bool = False
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it comes up at boot. CouldNotLook: what would then is not what systemd has read."""
+        if self.at_boot and self.is_changed:
+            raise CouldNotLook(
+                "its unit was changed after systemd read it, so what comes up at the next boot is not known",
+                mend="run `systemctl daemon-reload`, restart it, and see that it comes up",
+            )
+        return self.at_boot
 
     @property
     def running(self) -> bool:
@@ -76,7 +88,8 @@ class ActualService:
         return f"down is {', '.join(self.down_parts)}" if self.active and self.down_parts else ""
 
 
-_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,ConsistsOf,SourcePath"
+_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,ActiveEnterTimestamp"
+_OF_MORE = "ConsistsOf,SourcePath"
 
 
 def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
@@ -90,7 +103,7 @@ at_boot() {{
 }}
 if [ -d /run/systemd/system ] || [ ! -x {script_} ]; then
     echo "Now=$(date +%s)"
-    shown=$(TZ=UTC systemctl show --property={_PROPERTIES} -- {name}) || exit 1
+    shown=$(TZ=UTC systemctl show --property={_PROPERTIES},{_OF_MORE} -- {name}) || exit 1
     printf '%s\\n' "$shown"
     of_script=$(printf '%s\\n' "$shown" | sed -n 's|^SourcePath=/etc/init.d/||p')
     [ -z "$of_script" ] || at_boot "$of_script"
@@ -127,7 +140,7 @@ def parse_service(text: str, *evidence: Evidence) -> ActualService:
     parts = zip(known.get("PartId", "").split(), known.get("PartActiveState", "").split(), strict=True)
     return ActualService(
         active=active,
-        enabled=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT and at_boot,
+        at_boot=known["LoadState"] == "loaded" and known["UnitFileState"] in _AT_BOOT and at_boot,
         masked=known["LoadState"] == "masked" if is_known else None,
         # One whose file was removed may have failed before.
         failed=known["ActiveState"] == "failed" if is_known or known["ActiveState"] == "failed" else None,
@@ -135,6 +148,7 @@ def parse_service(text: str, *evidence: Evidence) -> ActualService:
         restarts=int(known["NRestarts"]) if active and "NRestarts" in known else None,
         up_for_s=max(0.0, int(known["Now"]) - began) if active and began is not None else None,
         down_parts=tuple(part for part, state in parts if state not in ("active", "reloading")),
+        is_changed=known.get("NeedDaemonReload") == "yes",
         evidence=evidence,
     )
 
