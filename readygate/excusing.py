@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 from readygate import attestations, waivers
-from readygate.errors import ExitCode, Mistake, UsageError
+from readygate.errors import ExitCode, InventoryError, Mistake, UsageError
+from readygate.inventory.compose import compose
+from readygate.inventory.source import to_data
 from readygate.units import DAY, parse_duration
 
 
@@ -47,10 +50,26 @@ def write_waiver(
 
 
 def write_attestation(inventory: Path, name: str, *, by: str, evidence: str) -> int:
-    """Add what somebody attests at this moment."""
-    added = attestations.attest(_folder(inventory), name, by=by, at=datetime.now(UTC), evidence=evidence)
+    """Add what somebody attests at this moment. UsageError: no environment of the inventory asks for it."""
+    folder, declared = _folder(inventory), _attestations_of(inventory)
+    if declared and name not in declared:
+        close = get_close_matches(name, declared, 1)
+        known = f"did you mean '{close[0]}'?" if close else f"declared are: {', '.join(declared)}"
+        raise UsageError(f"no attestation is called '{name}'; {known}")
+    added = attestations.attest(folder, name, by=by, at=datetime.now(UTC), evidence=evidence)
     print(f"added to {inventory.parent / attestations.FILE}:\n{added}", end="")  # noqa: T201
     return ExitCode.GO
+
+
+def _attestations_of(inventory: Path) -> tuple[str, ...]:
+    """The names that the inventory has, without its variables: whoever attests need not know its secrets."""
+    try:
+        composed = compose(inventory, None)
+        every = [composed, *(compose(inventory, each) for each in composed.environments)]
+    except InventoryError:
+        return ()  # what is wrong with it is for `lint` to say
+    trees = (to_data(each.tree).get("attestations") for each in every)
+    return tuple(dict.fromkeys(name for tree in trees if isinstance(tree, dict) for name in tree))
 
 
 def _folder(inventory: Path) -> Path:

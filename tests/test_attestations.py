@@ -124,6 +124,19 @@ def test_a_run_is_incomplete_until_somebody_attests(project: Project) -> None:
     assert project.readygate("report").code == 0
 
 
+def test_a_word_that_nobody_asked_for_is_refused_with_what_was_meant(project: Project) -> None:
+    said = ("--by", "ana", "--evidence", "drill of today")
+    more = "environments: {prod: {attestations: {runbook-reviewed: {every: 90d}}}}\nx-secret: '${NOT_SET}'\n"
+    project.write("inventory.yml", (project.folder / "inventory.yml").read_text() + more)
+    ended = project.readygate("attest", "rollback-rehersed", *said)
+    assert (ended.code, ended.stderr) == (
+        2,
+        "no attestation is called 'rollback-rehersed'; did you mean 'rollback-rehearsed'?\n",
+    )
+    assert not (project.folder / "attestations.yml").exists()
+    assert project.readygate("attest", "runbook-reviewed", *said).code == 0
+
+
 def test_an_old_word_is_not_enough(project: Project) -> None:
     written(project.folder, "2020-01-01")
     ended = project.readygate("run")
