@@ -189,7 +189,7 @@ def test_log_lines_are_json(log, log_lines):
 
     Mend: set the JSON formatter for all loggers of the service, those of its libraries too.
     """
-    assert log_lines.json_percent in log.json_lines
+    assert log_lines.json_percent in log.json_lines, log_lines.json_told
 
 
 @pytest.mark.check("log.fields")
@@ -198,7 +198,7 @@ def test_every_log_line_has_the_declared_fields(log, log_lines):
 
     Mend: set the field in the middleware that sees every request, and in every worker.
     """
-    assert log_lines.fields in log.fields
+    assert log_lines.fields in log.fields, log_lines.json_told
 
 
 @pytest.mark.check("log.levels")
@@ -207,7 +207,7 @@ def test_log_has_the_declared_levels_only(log, log_lines):
 
     Mend: set the log level in the configuration of the service, and restart it.
     """
-    assert log_lines.levels in log.levels
+    assert log_lines.levels in log.levels, log_lines.told
 
 
 @pytest.mark.check("log.errors")
@@ -216,7 +216,7 @@ def test_log_is_free_of_errors(log, log_lines):
 
     Mend: read the errors in the log, newest first.
     """
-    assert log_lines.errors in log.errors
+    assert log_lines.errors in log.errors, log_lines.told
 
 
 @pytest.mark.check("log.contains")

@@ -395,6 +395,30 @@ def test_the_journal_of_a_unit_is_a_log(sound_host: Target) -> None:
     assert not any(held_on(as_root(sound_host), logs={"x": declared | {"unit": "no-such-unit"}}).values())
 
 
+SPEAKS = """
+printf '[Service]\\nExecStart=/bin/sh -c "cat /srv/said; exec sleep 900"\\n' > /etc/systemd/system/speaks.service
+echo {said} > /srv/said
+systemctl daemon-reload
+systemctl restart speaks
+until [ -z {said} ] || journalctl _SYSTEMD_UNIT=speaks.service | grep -q tea; do sleep 0.1; done
+"""
+
+
+def test_the_form_of_a_log_is_that_of_what_the_unit_says_itself(fresh_host: Target) -> None:
+    log = {"worker": {"unit": "speaks", "lines": 3, "json_lines": "100%", "fields": ["level", "said"], "errors": 0}}
+    said = """'{"level": "INFO", "said": "tea"}'"""
+    for _ in range(2):
+        fresh_host.run(SPEAKS.format(said=said))
+    assert all(held_on(as_root(fresh_host), logs=log).values())
+    fresh_host.run(SPEAKS.format(said="'ERROR: no more tea'"))
+    seen = held_on(as_root(fresh_host), logs=log)
+    assert not any(seen.values())
+    fresh_host.run("journalctl --rotate --vacuum-time=1s -q; " + SPEAKS.format(said="''"))
+    seen = reasons_on(as_root(fresh_host), logs=log)
+    assert seen["log.json_lines"] == "there is no log, or no line in it that its own program wrote"
+    assert seen["log.errors"] == "no line tells a level"
+
+
 def test_rotation_is_known_once_logrotate_has_run(fresh_host: Target) -> None:
     log = {"/var/log/nginx/access.log": {"rotated": "2d"}}
     assert not held_on(as_root(fresh_host), logs=log)["log.rotated"]

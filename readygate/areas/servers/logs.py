@@ -30,6 +30,7 @@ _LEVELS = {
     "panic": "CRITICAL",
 }  # fmt: skip
 _BAD = ("ERROR", "CRITICAL")
+_UNIT = re.compile(r"\.(service|socket|timer|mount|scope|slice|path|target|swap|automount|device)$")
 
 
 class Log(Spec):
@@ -62,20 +63,35 @@ class Log(Spec):
 
 @dataclass(frozen=True, slots=True)
 class LogLines:
-    """The last lines of a log; none where there is no log, of which nothing is known. No traceback shows them."""
+    """The last lines of a log; none where there is no log, of which nothing is known. No traceback shows them.
+
+    `own` are those that a unit's own processes wrote, where systemd's about it are among the `lines`.
+    """
 
     lines: tuple[str, ...] = field(repr=False)
+    own: tuple[str, ...] | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> str:
+        """Why nothing is known of it, where that is so."""
+        if not self.lines:
+            return "there is no log, or no line in it"
+        return "" if self._counts() else "no line tells a level"
+
+    @property
+    def json_told(self) -> str:
+        return "" if self._formatted else "there is no log, or no line in it that its own program wrote"
 
     @property
     def json_percent(self) -> float | None:
-        return 100 * len(list(self._objects())) / len(self.lines) if self.lines else None
+        return 100 * len(list(self._objects())) / len(self._formatted) if self._formatted else None
 
     @property
     def fields(self) -> tuple[str, ...] | None:
         """The fields that all lines have in common; a line that isn't JSON has none."""
         objects = list(self._objects())
-        if not self.lines or len(objects) < len(self.lines):
-            return () if self.lines else None
+        if not self._formatted or len(objects) < len(self._formatted):
+            return () if self._formatted else None
         return tuple(sorted(set.intersection(*(set(each) for each in objects))))
 
     @property
@@ -91,8 +107,13 @@ class LogLines:
     def has(self, pattern: str) -> bool | None:
         return any(re.search(pattern, line) for line in self.lines) if self.lines else None
 
+    @property
+    def _formatted(self) -> tuple[str, ...]:
+        """The lines whose form is up to the program."""
+        return self.lines if self.own is None else self.own
+
     def _objects(self) -> Iterator[dict[str, Any]]:
-        for line in self.lines:
+        for line in self._formatted:
             if line.lstrip().startswith("{"):
                 try:
                     value = json.loads(line)
@@ -125,16 +146,26 @@ def _level(line: str) -> str | None:
 def observe_log_lines(host: Any, server: Spec, log: Log) -> LogLines:
     """The last lines, at most 4 MiB of them."""
     if log.unit:
-        script = f"{WHOLE_JOURNAL}journalctl --no-pager --output=cat --lines={log.lines} --unit={quote(log.unit)}"
-    else:
-        # Just after it was rotated a log is empty, and its last lines are in the one before.
-        script = f"""{LOOK}
+        name = log.unit if _UNIT.search(log.unit) else f"{log.unit}.service"
+        read = f"journalctl --no-pager --quiet --output=cat --lines={log.lines}"
+        answer = ask(
+            host,
+            server.name,
+            f"{WHOLE_JOURNAL}{read} --unit={quote(log.unit)} | tail -c {_MOST_READ} && printf '\\0' && "
+            f"{read} {quote(f'_SYSTEMD_UNIT={name}')} | tail -c {_MOST_READ}",
+        )
+        every, _, own = answer.output.partition(b"\0")
+        return LogLines(_lines(every), _lines(own))
+    # Just after it was rotated a log is empty, and its last lines are in the one before.
+    script = f"""{LOOK}
 for log in {quote(log.place + ".1")} {quote(log.place)}; do
     [ -z "$(look -L -c %f -- "$log")" ] || tail -n {log.lines} -- "$log"
 done | tail -n {log.lines}"""
-    answer = ask(host, server.name, f"{script} | tail -c {_MOST_READ}")
-    lines = answer.output.decode(errors="replace").splitlines()
-    return LogLines(tuple(line for line in lines if line.strip() and line != "-- No entries --"))
+    return LogLines(_lines(ask(host, server.name, f"{script} | tail -c {_MOST_READ}").output))
+
+
+def _lines(output: bytes) -> tuple[str, ...]:
+    return tuple(line for line in output.decode(errors="replace").splitlines() if line.strip())
 
 
 def observe_log_age(host: Any, server: Spec, log: Log) -> int | None:
