@@ -164,7 +164,9 @@ _ALWAYS = (
     (
         "authorization",
         re.compile(
-            r"(?i)(?P<kept>authorization[\"'\\]*\s*[:=]\s*[\"'\\]*(?:[a-z]+\s+)?)(?![a-z]+\s+\[redacted)[^\s\"'\\,;<>\[]+"
+            # "the header" is how our own messages go on.
+            r"(?i)(?P<kept>authorization[\"'\\]*\s*[:=]\s*[\"'\\]*(?!the header )(?:[a-z]+\s+)?)"
+            r"(?![a-z]+\s+\[redacted)[^\s\"'\\,;<>\[]+"
         ),
     ),
     ("bearer", re.compile(r"(?i)(?P<kept>\bbearer\s+)[a-z0-9+/._~-]{16,}=*")),

@@ -446,6 +446,13 @@ def test_of_a_local_socket_nobody_asks_for_tls(primary: Postgres) -> None:
     assert "local socket" in why_blind(primary.by_socket, on="db-1", run_as="postgres", tls=True).reason
 
 
+def test_two_logins_that_are_refused_for_different_reasons_are_two_findings(primary: Postgres) -> None:
+    wrong = why_blind(primary.url().replace(PASSWORD, "wrong-one-771"), version=">=15")
+    nowhere = why_blind(primary.url(name="nowhere"), version=">=15")
+    assert wrong.cause != nowhere.cause
+    assert "nowhere" in nowhere.reason
+
+
 def test_a_wrong_password_is_an_error_and_never_shown(primary: Postgres) -> None:
     url = primary.url().replace(PASSWORD, "wrong-one-771")
     for declared in ({"reachable": True}, {"version": ">=15"}):

@@ -1,4 +1,4 @@
-"""Secrets that stand in an inventory as they are: in headers to send, and in commands to run."""
+"""Secrets that stand in an inventory as they are: in headers to send, in commands to run, and in URLs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from readygate.spec import Path as TreePath
 
 _ASKED_WITH = ("prometheus", "alertmanager", "grafana", "loki")  # what has `headers` to send
 _COMMANDS = ("run", "command", "up", "down")
+_URLS = ("url", "connect")
+_LOGGED_IN_BY_URL = ("backups", "databases", "servers")  # others refuse any password in a URL
 
 _SECRET_HEADER = re.compile(r"(?i)authorization$|token|secret|password|credential|api-?key$|auth-?key$|access-?key$")
 _SECRET_COOKIE = re.compile(r"(?i)(?:sess|sid|token|auth|jwt)[\w.-]*=")
@@ -46,6 +48,9 @@ def plain_secret(path: TreePath, text: str) -> str:
     """What in this value holds a secret in plain text, in words without it; empty where nothing does."""
     if _is_header(path):
         return f"the header {path[-1]}" if _is_secret_header(str(path[-1]), text) else ""
+    if len(path) > 1 and path[0] in _LOGGED_IN_BY_URL and path[-1] in _URLS:
+        found = _IN_COMMANDS["a URL"].search(text)
+        return "the URL" if found and not _HARMLESS.search(found["value"]) else ""
     return secret_in_command(text) if path and path[-1] in _COMMANDS else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -58,6 +59,9 @@ from readygate.errors import Mistake
 from readygate.expectation import AtMostCount, AtMostPercent, Flag, Json, Text, TextSet
 from readygate.spec import Setting, Spec
 
+_BY_SSH = ("ssh", "safe-ssh", "paramiko")
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^:/\[\]\s]+)(?::(?P<port>\d+))?")
+
 
 class Baseline(Setting):
     """A baseline of which some lines are left out."""
@@ -77,6 +81,10 @@ def host_spec(connect: str) -> str:
         raise Mistake(f"'{connect}' names no host", f"write e.g. {way}://app-1")
     if whom.rpartition("@")[2].startswith("-"):  # which docker, kubectl and others take for an option
         raise Mistake(f"'{connect}' names an option instead of a host", f"write e.g. {way}://app-1")
+    if way in _BY_SSH:
+        place = _PLACE.fullmatch(whom.partition("?")[0].rpartition("@")[2])
+        if not place or not 0 < int(place["port"] or 22) < 65536:
+            raise Mistake(f"'{connect}' does not name a host, or a port", f"write e.g. {way}://deploy@app-1:22")
     return connect
 
 
