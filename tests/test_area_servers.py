@@ -141,8 +141,12 @@ def test_what_may_not_be_looked_at_asks_for_sudo(nobody: Any, tmp_path: Path) ->
 
 
 def test_a_script_that_could_not_tell_is_no_answer() -> None:
-    with pytest.raises(CouldNotLook, match="app-1 could not tell: the disk is gone"):
+    with pytest.raises(CouldNotLook, match="app-1 could not tell: the disk is gone") as caught:
         ask(LOCAL, "app-1", "echo the disk is gone >&2; exit 3")
+    assert caught.value.mend == "log in to app-1, and see what it says there"
+    with pytest.raises(CouldNotLook, match="no-such-tool") as caught:
+        ask(LOCAL, "app-1", "no-such-tool || exit 3")
+    assert caught.value.mend == "install what is missing"
 
 
 # Processes.

@@ -100,7 +100,9 @@ def ask(host: Any, server: str, script: str, *, within: float = 30) -> Answer:
     if "Permission denied" in answer.errors or "Operation not permitted" in answer.errors:
         raise forbidden(server, _last_line(answer.errors))
     if answer.exit:
-        raise CouldNotLook(f"{server} could not tell: {_last_line(answer.errors) or f'exit {answer.exit}'}")
+        said = _last_line(answer.errors) or f"exit {answer.exit}"
+        mend = "install what is missing" if "not found" in said else f"log in to {server}, and see what it says there"
+        raise CouldNotLook(f"{server} could not tell: {said}", mend=mend)
     return answer
 
 
