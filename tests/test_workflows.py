@@ -208,6 +208,12 @@ def test_what_is_meant_is_installed_into_a_place_of_its_own(tmp_path: Path, way:
     assert re.search(r"^readygate +9$", said.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize("file", ["action.yml", "ci/Dockerfile", "ci/gitlab.yml"])
+def test_each_ready_way_brings_all_that_can_be_declared_or_told(file: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert f"[{','.join(sorted(set(extras) - {'dev'}))}]" in (ROOT / file).read_text()
+
+
 # What only one workflow does
 
 
