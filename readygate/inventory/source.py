@@ -163,10 +163,13 @@ def text_of(path: Path) -> str:
     if stray := _UNPRINTABLE.search(text):
         code = f"U+{ord(stray[0]):04X}"
         refuse(f"holds the unprintable character {code}", "delete it", *_place(text[: stray.start()]))
+    if odd := _ODD_INDENTATION.search(text):
+        refuse("a no-break space is used as indentation", "indent with spaces", *_place(text[: odd.end() - 1]))
     return text
 
 
 # What YAML doesn't count as printable (yaml.org/spec/1.2.2, 5.1): binary files end here.
+_ODD_INDENTATION = re.compile("^ *\u00a0", re.MULTILINE)  # from a web page; YAML takes it for the beginning of a key
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
