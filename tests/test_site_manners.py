@@ -425,7 +425,7 @@ def test_a_body_without_a_length_is_refused_as_well(tmp_path: Path, counts: bool
         port = closing.enter_context(nginx(tmp_path, proxied)) if behind else backend
         site = {"url": f"http://127.0.0.1:{port}", **at(body_limit=f"{MOST}", method="POST")}
         assert failing("sites", site) == (set() if counts else {"http.body_limit"})
-        assert read[0] == MOST + 1
+        assert MOST < read[0] <= MOST + (512 << 10)
 
 
 def test_a_proxy_that_collects_any_body_before_it_asks_takes_what_has_no_length(tmp_path: Path) -> None:
@@ -443,7 +443,7 @@ def test_more_than_is_ever_sent_has_to_be_refused_by_its_size(tmp_path: Path) ->
     with nginx(tmp_path, rules.format("100m", "")) as port:
         assert not failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
     by_length = rules.format(0, "if ($content_length = 104857601) { return 413; }")
-    with nginx(tmp_path, by_length) as port, pytest.raises(CouldNotLook, match="goes on reading a chunk"):
+    with nginx(tmp_path, by_length) as port, pytest.raises(CouldNotLook, match="goes on reading"):
         failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
 
 

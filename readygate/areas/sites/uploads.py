@@ -24,6 +24,8 @@ _CLOSED = "closed"
 _PATIENCE_S = 2.0  # a server that says nothing for so long waits for the body: it has accepted its length
 _PIECE = 65536
 _MOST_BYTES = 32 << 20  # of a body that is sent
+# Whoever has read too much may want to read on for a while before it says so, as servers in Go do with 256 kB.
+_MORE = 512 << 10
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -37,7 +39,9 @@ class BodyLimit:
 
 
 def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
-    """Announce a body of the declared size and one of a byte more, and send neither; then that much in one chunk.
+    """Announce a body of the declared size and one of a byte more, and send neither; then begin one in chunks.
+
+    Who counts what it reads, and so waits for the body, is sent half a megabyte more, but never the end of the body.
 
     CouldNotLook: the endpoint turns us away before it looks at the size, or whether it counts what comes in chunks
     would take too many bytes.
@@ -70,26 +74,31 @@ def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
         )
     if statuses[declared] == _TOO_LARGE:
         return BodyLimit(None, f"{declared} bytes are refused already", evidence)
-    if statuses[declared + 1] != _TOO_LARGE:
+    if statuses[declared + 1] not in (_TOO_LARGE, None):
         return BodyLimit(declared + 1, f"{declared + 1} bytes are not refused", evidence)
-    request = head_of(origin, method, endpoint.where, {**headers, "transfer-encoding": "chunked"})
-    announce(f"upload: {asked} with at most {min(declared + 1, _MOST_BYTES)} bytes in one chunk, and never its end")
-    is_taken, told = _take_chunk(origin, request, declared + 1, carries_ours=bool(own))
-    evidence = (*evidence, Evidence(f"{asked} with {declared + 1} bytes in a chunk", told))
-    if is_taken:
-        return BodyLimit(declared + 1, f"{declared + 1} bytes are not refused where no length is announced", evidence)
+    size = declared + _MORE
+    ways = [({"transfer-encoding": "chunked"}, f"{size + _MORE:x}\r\n".encode(), "where no length is announced")]
+    if statuses[declared + 1] is None:
+        ways.insert(0, ({"content-length": str(size + _MORE)}, b"", "where they are sent"))
+    announce(f"upload: {asked} with at most {min(size, _MOST_BYTES)} bytes, and never the end of them")
+    for fields, begins, when in ways:
+        request = head_of(origin, method, endpoint.where, {**headers, **fields}) + begins
+        is_taken, told = _take(origin, request, size, carries_ours=bool(own))
+        evidence = (*evidence, Evidence(f"{asked} with {size} bytes, {when}", told))
+        if is_taken:
+            return BodyLimit(size, f"{size} bytes are not refused {when}: {told}", evidence)
     return BodyLimit(declared, f"more than {declared} bytes are refused", evidence)
 
 
-def _take_chunk(origin: Origin, request: bytes, size: int, *, carries_ours: bool) -> tuple[bool, str]:
-    """Whether one chunk of this size (RFC 9112, section 7.1) is taken, and what shows it.
+def _take(origin: Origin, request: bytes, size: int, *, carries_ours: bool) -> tuple[bool, str]:
+    """Whether so many bytes of a body, or of a chunk (RFC 9112, section 7.1), are taken, and what shows it.
 
     Whoever reads no body, or refuses the size, says so to its beginning; so the rest is sent only after a moment.
     """
     begins = min(_PIECE, size // 2)
     try:
         with connected(origin, carries_ours=carries_ours) as line:
-            held = _pour(line, request + f"{size:x}\r\n".encode() + bytes(begins), origin.timeout_s)
+            held = _pour(line, request + bytes(begins), origin.timeout_s)
             line.settimeout(_PATIENCE_S)
             with suppress(TimeoutError):
                 held = line.recv(_PIECE) if held is None else held
@@ -97,8 +106,8 @@ def _take_chunk(origin: Origin, request: bytes, size: int, *, carries_ours: bool
                 return False, f"{_status(line, held)} before it was sent"
             if size > _MOST_BYTES:
                 raise CouldNotLook(
-                    f"{origin.netloc} goes on reading a chunk of {size} bytes, of which {_MOST_BYTES} would be sent",
-                    mend="let the proxy before it limit bodies, which refuses such a chunk at once",
+                    f"{origin.netloc} goes on reading {size} bytes, of which {_MOST_BYTES} would be sent",
+                    mend="let the proxy before it limit bodies, which refuses so many at once",
                 )
             held = _pour(line, bytes(size - begins), origin.timeout_s)
             line.settimeout(_PATIENCE_S)
@@ -107,7 +116,7 @@ def _take_chunk(origin: Origin, request: bytes, size: int, *, carries_ours: bool
             except TimeoutError:
                 return True, "no answer: it waits for more"
             return status not in (str(_TOO_LARGE), _CLOSED), f"{status} when all of it was sent"
-    except (ConnectionResetError, BrokenPipeError):
+    except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
         return False, _CLOSED
     except OSError as error:
         raise origin.unreachable(error) from None
@@ -121,13 +130,24 @@ def _pour(line: socket.socket, data: bytes, within_s: float) -> bytes | None:
     while left:
         with suppress(*_NOT_YET):
             return line.recv(_PIECE)
-        with suppress(*_NOT_YET):
+        try:
             left = left[line.send(left[:_PIECE]) :]
             continue
+        except _NOT_YET:
+            pass
+        except OSError:
+            return _last_word(line)
         if time.monotonic() > deadline:
             raise TimeoutError
         select.select([line], [line], [], 1)
     return None
+
+
+def _last_word(line: socket.socket) -> bytes:
+    """What was answered before the connection was closed, as far as it is still to be had."""
+    with suppress(OSError):
+        return line.recv(_PIECE)
+    return b""
 
 
 def _status(line: socket.socket, held: bytes) -> str:
