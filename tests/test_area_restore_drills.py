@@ -47,6 +47,7 @@ EXPECTED: dict[str, Any] = {
     "newest": {"select max(created_at) from orders": "26h"},
     "tables": 3,
     "constraints": 6,
+    "sequences_behind": 0,
     "indexes": 5,
     "extensions": {"contains": "pg_trgm"},
 }
@@ -105,6 +106,17 @@ TOO_MUCH: dict[str, Any] = {
 def test_what_a_restore_does_not_show_fails(backup: Path) -> None:
     holds = judged(declared(backup, **TOO_MUCH))
     assert holds == {f"drill.{field}": False for field in TOO_MUCH}
+
+
+def test_a_dump_of_a_logical_replica_gives_keys_once_more(backup: Path, dumps: Path) -> None:  # noqa: F811
+    """Its rows are those of the primary, and its sequences stand where they began."""
+    counted = b"ALTER TABLE public.users ALTER id SET DEFAULT nextval('public.numbers');"
+    end = b"\n--\n-- PostgreSQL database dump complete"
+    sql = (dumps / "shop.sql").read_bytes().replace(end, b"\nCREATE SEQUENCE public.numbers;\n" + counted + end)
+    write(backup, gzip.compress(sql))
+    spec = declared(backup, sequences_behind=0, expect={"users": 100})
+    assert judged(spec) == {"drill.sequences_behind": False, "drill.expect": True}
+    assert drilled(spec).sequences_behind == ("public.numbers",)
 
 
 def test_what_the_backup_lacks_fails_whatever_is_declared_of_it(backup: Path) -> None:

@@ -172,6 +172,35 @@ def test_rows_without_their_tables_do_not_restore(dumps: Path) -> None:
         drilled(dumps / "rows.sql")
 
 
+COUNTED = b"""
+CREATE SEQUENCE public.numbers;
+CREATE TABLE public.parcels (id bigint GENERATED ALWAYS AS IDENTITY, n integer DEFAULT nextval('public.numbers'));
+CREATE TABLE public.unused (id serial);
+INSERT INTO public.parcels DEFAULT VALUES;
+INSERT INTO public.parcels DEFAULT VALUES;
+"""
+
+
+@needs_postgres
+@pytest.mark.parametrize(
+    ("said", "behind"),
+    [
+        (b"", ()),
+        (b"SELECT setval('public.numbers', 3, false);", ()),
+        (b"SELECT setval('public.numbers', 2, false);", ("public.numbers",)),
+        (b"SELECT setval('public.parcels_id_seq', 1, false);", ("public.parcels_id_seq",)),
+    ],
+)
+def test_a_sequence_that_would_give_a_key_once_more_is_seen(
+    dumps: Path, tmp_path: Path, said: bytes, behind: tuple[str, ...]
+) -> None:
+    sql = (dumps / "shop.sql").read_bytes()
+    (tmp_path / "shop.sql").write_bytes(
+        changed(sql, b"CREATE TABLE public.orders", COUNTED + said + b"\nCREATE TABLE public.orders")
+    )
+    assert drilled(tmp_path / "shop.sql").behind == behind
+
+
 @needs_postgres
 def test_a_function_that_relies_on_a_path_is_told_as_that(dumps: Path, tmp_path: Path) -> None:
     """It works in the live database, where `public` is in the path, and stops every restore."""

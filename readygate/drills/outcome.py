@@ -26,7 +26,7 @@ class Restored:
     """What stands in the scratch server; None is a thing that such a server doesn't have.
 
     `values` answers each question by one value, None where what it asks about is not there; `ages` are
-    in seconds; `rows` counts those of each table.
+    in seconds; `rows` counts those of each table; `behind` are sequences that would give a key away once more.
     """
 
     server: str
@@ -36,3 +36,4 @@ class Restored:
     constraints: int | None = None
     indexes: int | None = None
     extensions: tuple[str, ...] | None = None
+    behind: tuple[str, ...] | None = None

@@ -93,6 +93,20 @@ select json_build_object(
   'indexes', (select count(*) from pg_indexes where schemaname !~ '^pg_' and schemaname <> 'information_schema'),
   'extensions', (select coalesce(json_agg(extname order by extname), '[]') from pg_extension))
 """
+# Each sequence that counts up for a column of whole numbers: as its own, or as its default.
+_SEQUENCES = """
+select coalesce(json_agg(json_build_array(
+  format('%I.%I', sn.nspname, s.relname), format('%I.%I', tn.nspname, t.relname), quote_ident(attname))), '[]')
+from (select objid as seq, refobjid as rel, refobjsubid as number from pg_depend
+      where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass and deptype in ('a', 'i')
+      union select refobjid, adrelid, adnum from pg_depend join pg_attrdef as d on d.oid = objid
+      where classid = 'pg_attrdef'::regclass and refclassid = 'pg_class'::regclass) as used
+join pg_sequence on seqrelid = seq and seqincrement > 0
+join pg_class as s on s.oid = seq join pg_namespace as sn on sn.oid = s.relnamespace
+join pg_class as t on t.oid = rel join pg_namespace as tn on tn.oid = t.relnamespace
+join pg_attribute on attrelid = rel and attnum = number
+  and atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+"""
 _OTHERS = (
     "select coalesce(json_agg(datname), '[]') from pg_database "
     f"where not datistemplate and datname not in ('postgres', '{_DATABASE}')"
@@ -264,7 +278,20 @@ class ScratchServer:
             constraints=held["constraints"],
             indexes=held["indexes"],
             extensions=tuple(held["extensions"]),
+            behind=tuple(self._sequences_behind(database)),
         )
+
+    def _sequences_behind(self, database: str) -> Iterator[str]:
+        told = self._json(database, _SEQUENCES)
+        for start in range(0, len(told), _COUNTED_AT_ONCE):
+            some = told[start : start + _COUNTED_AT_ONCE]
+            tests = (
+                f"coalesce((select max({column}) from {table}) > "
+                f"(select last_value - (not is_called)::int from {sequence}), false)"
+                for sequence, table, column in some
+            )
+            are_behind = self._json(database, f"select json_build_array({', '.join(tests)})")
+            yield from (sequence for (sequence, _, _), is_behind in zip(some, are_behind, strict=True) if is_behind)
 
     def _restored_database(self) -> str:
         """Where the data are: a dump may bring databases of its own."""

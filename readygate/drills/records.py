@@ -68,7 +68,7 @@ def write(record: Record) -> Path:
 
 def restored_of(told: Mapping[str, Any]) -> Restored:
     """What was restored, as JSON has it."""
-    return Restored(**{**told, "extensions": _tuple(told["extensions"])})
+    return Restored(**{**told, **{name: _tuple(told.get(name)) for name in ("extensions", "behind")}})
 
 
 def digest_of(*words: object) -> str:

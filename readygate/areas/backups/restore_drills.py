@@ -27,6 +27,7 @@ from readygate.drills.scratch import Limits, free_room, scratch, user_name
 from readygate.errors import CouldNotLook
 from readygate.expectation import (
     AtLeastCount,
+    AtMostCount,
     AtMostDuration,
     AtMostPercent,
     Bytes,
@@ -88,6 +89,9 @@ class RestoreDrill(Spec):
     tables: AtLeastCount | None = Field(None, description="How many tables there must be.")
     constraints: AtLeastCount | None = Field(None, description="How many constraints there must be.")
     indexes: AtLeastCount | None = Field(None, description="How many indexes there must be.")
+    sequences_behind: AtMostCount | None = Field(
+        None, description="How many sequences of PostgreSQL may be behind the keys that they gave."
+    )
     extensions: TextSet | None = Field(None, description="Which extensions PostgreSQL must have.")
     live: LiveDatabase | None = Field(None, description="The live database that it is held against.")
 
@@ -124,6 +128,10 @@ class Drill:
     @property
     def indexes(self) -> int | None:
         return self._restored.indexes
+
+    @property
+    def sequences_behind(self) -> tuple[str, ...] | None:
+        return self._restored.behind
 
     @property
     def extensions(self) -> tuple[str, ...] | None:
@@ -334,6 +342,7 @@ def judged(seen: Drill, drill: RestoreDrill) -> list[tuple[Expectation, object]]
         (drill.tables, seen.tables),
         (drill.constraints, seen.constraints),
         (drill.indexes, seen.indexes),
+        (drill.sequences_behind, None if seen.sequences_behind is None else len(seen.sequences_behind)),
         (drill.extensions, seen.extensions),
         (drill.live.rows if drill.live else None, seen.differs_percent),
         *((each, seen.answer(question)) for question, each in (drill.expect or {}).items()),
