@@ -382,6 +382,6 @@ def MEMBERS(of: Kind) -> Kind:  # noqa: N802 - it stands beside TEXT and COUNT, 
         return tuple(sorted(members, key=of.show)) if isinstance(actual, Set) else members
 
     def show(members: Collection[Value]) -> str:
-        return ", ".join(map(of.show, members)) or "nothing in it"
+        return ", ".join(map(of.show, members)) or "empty"
 
     return Kind("collection", f"[{of.example}]", parse, read, show, members=of, json_types=("array",))

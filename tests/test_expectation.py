@@ -256,7 +256,7 @@ def test_nothing_and_no_number_never_pass(expectation: Expectation, actual: obje
         (">=5, !=7", COUNT, "==", 7, "7, expected at least 5 and anything but 7"),
         (["a", "b"], MEMBERS(TEXT), "==", {"c", "b"}, "b, c, expected exactly a, b: missing a; unexpected c"),
         ({"contains": ["a"], "lacks": ["b"]}, MEMBERS(TEXT), "==", [],
-         "nothing in it, expected containing a and without b"),
+         "empty, expected containing a and without b"),
     ],
 )  # fmt: skip
 def test_explanation_reads_as_a_person_would_say_it(
