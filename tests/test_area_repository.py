@@ -121,6 +121,31 @@ def test_a_tree_that_is_not_clean_is_seen(shop: Path, path: str) -> None:
     assert failing(shop, **SOUND) == {"repository.clean"}
 
 
+def test_a_file_that_is_added_is_seen_where_git_is_told_to_show_none(shop: Path) -> None:
+    git(shop, "config", "status.showUntrackedFiles", "no")
+    (shop / "scratch.py").touch()
+    assert failing(shop, **SOUND) == {"repository.clean"}
+
+
+def test_what_a_run_itself_writes_changes_nothing(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READYGATE_OUT", str(shop / "ci/out"))
+    write(shop, {"ci/out/results.json": "{}", ".readygate/history/run.json": "{}"})
+    assert failing(shop, **SOUND) == set()
+    write(shop, {"ci/scratch.py": ""})
+    assert failing(shop, **SOUND) == {"repository.clean"}
+    monkeypatch.setenv("READYGATE_OUT", str(shop))
+    assert failing(shop, **SOUND) == {"repository.clean"}
+
+
+def test_what_git_tracks_is_seen_to_change_wherever_a_run_writes(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READYGATE_OUT", str(shop / "src"))
+    commit(shop, {"src/more.py": "x = 1\n"})
+    git(shop, "tag", "-f", "v1.4.2")
+    assert "repository.clean" not in failing(shop, **SOUND)
+    write(shop, {"src/more.py": "x = 2\n"})
+    assert "repository.clean" in failing(shop, **SOUND)
+
+
 def test_a_branch_that_went_on_is_seen(shop: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(shop), "desk")
     desk = tmp_path / "desk"

@@ -101,8 +101,7 @@ def look(root: Path) -> Checkout:
     committed_at = int(git(root, "log", "-1", "--format=%ct"))
     branch = git(root, "branch", "--show-current").decode().strip()
     tags = git(root, "tag", "--points-at", "HEAD").decode().split()
-    status = git(root, "status", "--porcelain", "-z", "--", ".").decode(errors="surrogateescape")
-    entries = git(root, "ls-files", "--stage", "-z").decode(errors="surrogateescape").split("\0")
+    entries = _texts(git(root, "ls-files", "--stage", "-z"))
     tracked = {path: told.split()[0] for told, tab, path in (entry.partition("\t") for entry in entries) if tab}
     return Checkout(
         root=root,
@@ -110,9 +109,36 @@ def look(root: Path) -> Checkout:
         committed_at=committed_at,
         branch=branch or None,
         tags=frozenset(tags),
-        changed=tuple(entry[3:] for entry in status.split("\0") if entry[2:3] == " "),
+        changed=_changed(root),
         tracked={path: mode for path, mode in tracked.items() if mode != _NOT_A_FILE},
     )
+
+
+def _changed(root: Path) -> tuple[str, ...]:
+    """What differs from the commit, and what git knows nothing of, but for what Readygate itself writes there."""
+    status = git(root, "status", "--porcelain", "-z", "--untracked-files=no", "--", ".")
+    ours = [":(exclude,glob)**/.readygate/**"]
+    out = Path(os.environ.get("READYGATE_OUT", "")).resolve()
+    if root.resolve() in out.parents:
+        ours.append(f":(exclude,literal){out.relative_to(root.resolve())}")
+    added = git(
+        root,
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "--directory",
+        "--no-empty-directory",
+        "-z",
+        "--",
+        ".",
+        *ours,
+    )
+    differ = (entry[3:] for entry in _texts(status) if entry[2:3] == " ")
+    return (*differ, *_texts(added))
+
+
+def _texts(told: bytes) -> list[str]:
+    return [each for each in told.decode(errors="surrogateescape").split("\0") if each]
 
 
 def holds_newest_of(root: Path, branch: str) -> bool:
