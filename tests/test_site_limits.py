@@ -301,6 +301,13 @@ def test_whom_a_limit_keeps_out_for_long_has_seen_nothing(
         failing("sites", {"url": f"http://127.0.0.1:{port}", **check})
 
 
+def test_a_long_wait_for_a_limit_is_told_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
+    statuses = iter((429, 429, 200))
+    waiting = turnstile.Turnstile(pause_s=2, site="api")
+    assert waiting.past(lambda: next(statuses), lambda status: status, {429}) == 200
+    assert capsys.readouterr().err == "rate limit: api is asked again in 3s\n" * 2
+
+
 def test_what_is_declared_to_be_refused_is_not_waited_for() -> None:
     with web_server(lambda request: reply(request, 429)) as port:
         begun = time.monotonic()

@@ -119,17 +119,19 @@ def origin_of(site: Site | TlsPort) -> Origin:
         ca=site.tls.ca if site.tls else None,
         judged_faults=site.tls.judged_faults if site.tls else frozenset(),
         nodes=site.nodes,
-        turnstile=_turnstile([*([site.rate_limit] if site.rate_limit else []), *site.rate_limits.values()]),
+        turnstile=_turnstile(site),
     )
 
 
-def _turnstile(limits: list[RateLimit]) -> Turnstile:
+def _turnstile(site: Site) -> Turnstile:
     """By what is declared of its limits: which of them refuses isn't known, so the shortest pause is tried."""
+    limits = [*([site.rate_limit] if site.rate_limit else []), *site.rate_limits.values()]
     if not limits:
         return Turnstile()
     # Other statuses than these two are also those of what was asked. Where none is declared, 503 is that of nginx.
     is_503 = any(each.answers is None or each.answers.judge(503) for each in limits)
-    return Turnstile(frozenset({TOO_MANY, 503} if is_503 else {TOO_MANY}), min(each.pause_s for each in limits))
+    statuses = frozenset({TOO_MANY, 503} if is_503 else {TOO_MANY})
+    return Turnstile(statuses, min(each.pause_s for each in limits), site.name)
 
 
 def observe_front_page(origin: Origin) -> Response:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar
 
+from readygate.announcing import announce
+
 TOO_MANY = 429
 LONGEST_PAUSE_S = 90.0  # a limit that lets in again only after longer is not waited for
 _LEAST_PATIENCE_S = 5.0
 _MOST_S = 300.0  # so long one waits at a site in all
+_SILENT_S = 3.0
 
 Answer = TypeVar("Answer")
 
@@ -26,6 +29,7 @@ class Turnstile:
 
     statuses: frozenset[int] = frozenset({TOO_MANY})
     pause_s: float = 0.3
+    site: str = "the site"
     _turn: Lock = field(default_factory=Lock)
     _waited_s: float = 0.0
     _is_stuck: bool = False
@@ -46,6 +50,8 @@ class Turnstile:
                 if pause_s > LONGEST_PAUSE_S or self._waited_s > _MOST_S or time.monotonic() > deadline:
                     self._is_stuck = True
                     break
+                if pause_s > _SILENT_S:
+                    announce(f"rate limit: {self.site} is asked again in {pause_s:.0f}s")
                 time.sleep(pause_s)
                 self._waited_s += pause_s
                 answer = ask()
