@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from readygate.areas.sites import turnstile
+from readygate.areas.sites.fetch import fetch
 from readygate.areas.sites.rate_limit import RateLimit, observe_burst, observe_recovery
 from readygate.areas.sites.site import origin_of
 from readygate.errors import CouldNotLook
@@ -269,6 +270,21 @@ def test_a_limit_over_the_whole_site_makes_no_other_check_fail_nor_they_the_limi
             # No origin is let in by these headers, which is the one thing that is wrong here.
             failed = failing("sites", {"url": f"http://127.0.0.1:{port}", **site})
             assert failed == expected | {"cors.origins"}
+
+
+def test_a_limit_that_delays_the_whole_site_fails_its_burst_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("home")
+    (tmp_path / "users").touch()
+    rules = WHOLE_SITE.replace(" nodelay", "").format(burst=5, status=429, folder=tmp_path)
+    limit = {"path": "/", "rate": "10/s", "burst": 5}
+    with nginx(tmp_path, rules, http=ZONE.replace("60r/m", "10r/s")) as port:
+        origin = origin_of(site(f"http://127.0.0.1:{port}", **EVERYTHING, rate_limit=limit))
+        for _ in range(8):
+            fetch(origin, "/")
+        burst = observe_burst(origin, RateLimit.model_validate(limit))
+        assert burst.beyond_the_first == 0
+        with pytest.raises(CouldNotLook, match="too few to run into"):
+            burst.rate  # noqa: B018 - it is what a check reads
 
 
 @pytest.mark.parametrize(

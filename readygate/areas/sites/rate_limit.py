@@ -192,7 +192,7 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     left = rate_limit.at_most - sent if rate_limit.at_most else rate_limit.requests
     if rate_limit.refills_in_s <= LONGEST_PAUSE_S and left > rate_limit.at_once:
         _wait(rate_limit.refills_in_s)
-        burst = _run_into(origin, rate_limit, left)
+        burst = _run_into(origin, rate_limit, left, is_last=True)
     elif isinstance(burst, Burst):
         return replace(burst, may_be_used_up=True)
     if isinstance(burst, Burst):
@@ -205,8 +205,8 @@ def observe_burst(origin: Origin, rate_limit: RateLimit) -> Burst:
     )
 
 
-def _run_into(origin: Origin, rate_limit: RateLimit, requests: int) -> Burst | Response:
-    """What became of so many requests at most, or the very first answer where that is a refusal."""
+def _run_into(origin: Origin, rate_limit: RateLimit, requests: int, *, is_last: bool = False) -> Burst | Response:
+    """What became of so many requests at most, or the very first answer where that was refused, or held back."""
     request = _request(rate_limit)
     often = f"up to {requests} times in {show_duration(rate_limit.within)}"
     asked = f"{rate_limit.method} {origin.url(rate_limit.path)} {often}"
@@ -254,7 +254,9 @@ def _run_into(origin: Origin, rate_limit: RateLimit, requests: int) -> Burst | R
             "`at_a_time`, as where nginx delays (burst without nodelay)",
         )
         if not _holds_back(rate_limit, first, answers):
-            raise unseen
+            if rate_limit.burst is None or is_last or first.elapsed_s < rate_limit.pause_s / 2:
+                raise unseen
+            return first
         held_back = Evidence(asked, f"{told}, each but the first held back")
         return replace(burst, evidence=(held_back,), unseen=unseen)
     return burst
