@@ -93,3 +93,12 @@ def test_repository_reaches_back_far_enough(repository_retention, repository_lad
     Mend: see what `forget`, `prune` or `expire` are told to keep, and whose backups they group together.
     """
     assert repository_ladder.oldest_s in repository_retention.reaches
+
+
+@pytest.mark.check("backup_repository.lock_age")
+def test_no_lock_was_left_on_the_repository(backup_repository, oldest_lock):
+    """A lock that a killed `prune` left stops each backup after it; one of a killed backup, each `forget`.
+
+    Mend: see that nobody works on it any more, then run `restic unlock`, and find out what was killed.
+    """
+    assert oldest_lock.age_s in backup_repository.lock_age, oldest_lock.reason

@@ -165,6 +165,20 @@ def test_a_schedule_and_a_ladder_hold_or_fail_in_a_repository(tool: str, tmp_pat
         BackupRepository.model_validate(declared({"tool": tool, "at": "repo"}, missed=0))
 
 
+@pytest.mark.parametrize("made", ["restic"], indirect=True)
+def test_a_lock_that_a_killed_backup_left_is_seen(repository: dict[str, Any], tmp_path: Path) -> None:
+    locked = declared(repository, lock_age="1s", rpo="1h")
+    assert all(held("backup_repositories", locked).values())
+    endless = (
+        "restic backup -q -r repo --stdin </dev/zero & while ! ls repo/locks/* >/dev/null 2>&1; do sleep 0.1; done"
+    )
+    shell(tmp_path, f"{endless}; kill -9 $!; sleep 2")
+    assert held("backup_repositories", locked) == {"backup_repository.lock_age": False, "backup_repository.rpo": True}
+    assert held("backup_repositories", {**locked, "lock_age": "1h"})["backup_repository.lock_age"]
+    with pytest.raises(ValidationError, match="`lock_age` is of restic"):
+        BackupRepository.model_validate(declared({"tool": "borg", "at": "repo"}, lock_age="1h"))
+
+
 @pytest.mark.parametrize("made", ["borg", "pgbackrest"], indirect=True)  # restic asks for it for 40 s
 def test_a_repository_with_a_pack_gone_is_not_whole(repository: dict[str, Any], tmp_path: Path) -> None:
     max(tmp_path.glob(PACKS[repository["tool"]]), key=lambda path: path.stat().st_size).unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,9 @@ class BackupRepository(Spec):
     missed: AtMostCount | None = Field(None, description="How many runs by the schedule may have left no backup.")
     count: AtLeastCount | None = Field(None, description="How many backups there must be in it.")
     size: AtLeastSize | None = Field(None, description="How large what the newest backup holds must be.")
+    lock_age: AtMostDuration | None = Field(
+        None, description="Of restic: how long ago the oldest lock on it was last renewed."
+    )
     whole: Flag | None = Field(None, description="Whether all of it can be read, and is what was written.")
     retention: RepositoryRetention | None = Field(None, description="What is kept of the earlier ones.")
 
@@ -67,6 +71,7 @@ _ONLY = {
     ("host", "restic"): "--host",
     ("path", "restic"): "--path",
     ("tag", "restic"): "--tag",
+    ("lock_age", "restic"): "",
     ("archives", "borg"): "--glob-archives",
 }
 
@@ -110,6 +115,15 @@ class Moments:
 
     made: tuple[datetime, ...]
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OldestLock:
+    """How long ago it was renewed, in seconds; 0 where there is none."""
+
+    age_s: int
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +222,7 @@ _TOOLS: Mapping[str, _Tool] = {
     ),
 }
 
+_LOCK = re.compile(r'"time": "([^"]+)".*?"hostname": "([^"]*)".*?"pid": (\d+)', re.DOTALL)
 # borg keeps what it knows of repositories in the home of who asks; ours goes into a folder that goes away.
 _BORG = """\
 BORG_BASE_DIR=$(mktemp -d); trap 'rm -rf "$BORG_BASE_DIR"' EXIT
@@ -257,6 +272,24 @@ def observe_repository_ladder(snapshots: Snapshots, moments: Moments) -> Ladder:
     return ladder_of({each.date() for each in moments.made}, snapshots.oldest_s)
 
 
+def observe_oldest_lock(host: Any, backup_repository: BackupRepository) -> OldestLock:
+    """Of restic, whose locks are renewed each five minutes by whoever holds them. CouldNotLook: it can't open it."""
+    asked = _filled("restic --repo {at} --no-lock --no-cache", backup_repository)
+    script = (
+        f"date +%s; for lock in $({asked} list locks); do {asked} cat lock $lock || exit; done; {asked} list locks"
+    )
+    answer = _run(host, backup_repository, script)
+    if answer.exit:
+        raise _unreadable("restic", answer)
+    asked_at = int(answer.text.partition("\n")[0])
+    held = [(_seconds(time.replace("Z", "+00:00")), who, pid) for time, who, pid in _LOCK.findall(answer.text)]
+    if not held:
+        return OldestLock(0, "nobody has a lock on it")
+    renewed_at, who, pid = min(held)
+    reason = f"the process {pid} of {who} has a lock on it that was last renewed {asked_at - renewed_at} s ago"
+    return OldestLock(max(0, asked_at - renewed_at), reason, (Evidence(f"{asked} list locks", reason),))
+
+
 def observe_size(host: Any, backup_repository: BackupRepository, snapshots: Snapshots) -> int | None:
     """Bytes that the newest backup holds; None where there is none. CouldNotLook: the tool does not tell."""
     tool = _TOOLS[backup_repository.tool]
@@ -303,7 +336,7 @@ def _fault_of_wal(host: Any, repository: BackupRepository) -> str | None:
 
 def _filled(command: str, repository: BackupRepository, name: str = "") -> str:
     config = f"--config={quote(repository.settings)}" if repository.settings else ""
-    told = {option: getattr(repository, field) for (field, _), option in _ONLY.items()}
+    told = {option: getattr(repository, field) for (field, _), option in _ONLY.items() if option}
     only = " ".join(f"{option} {quote(value)}" for option, value in told.items() if value is not None)
     return command.format(at=quote(repository.at), settings=config, only=only, name=quote(name))
 
@@ -333,6 +366,7 @@ SECTIONS: Mapping[str, type[Spec]] = {"backup_repositories": BackupRepository}
 FACTS: Mapping[str, Callable[..., Any]] = {
     "snapshots": observe_snapshots,
     "newest_size": observe_size,
+    "oldest_lock": observe_oldest_lock,
     "moments": observe_moments,
     "repository_missed": observe_repository_missed,
     "repository_ladder": observe_repository_ladder,
