@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from statistics import NormalDist
 
 from benchmarks import load_peers as peers
 from benchmarks.load_known import known
 from benchmarks.load_peers import SHARES
+from benchmarks.load_saturation import at_most, said
+from readygate.areas.load.run import LoadRun
 from tests.load_target import Target, serving
 
 EVERY_S, STALL_S = 3.0, 0.5
@@ -96,16 +99,20 @@ def queue(seconds: int) -> None:
 def busy(seconds: int) -> None:
     """At rates where the target itself is busy, so that only its own log tells the truth."""
     print(f"\nagainst the target's own log, {seconds} s\n")
-    print("| | p50 | p90 | p99 | CPU us a request |\n|---|---|---|---|---|")
+    print("| | p50 | p90 | p99 | CPU us a request | saturated | p99 kept by a fifth | broken by half |")
+    print("|---|---|---|---|---|---|---|---|")
     for rate, processes, cores in ((1000, 1, {1}), (2000, 2, {0, 1}), (5000, 2, {0, 1})):
         with known(core=0) as (url, took):
             os.sched_setaffinity(0, cores)
-            outcome = peers.ours(peers.planned(url, "/", rate, seconds, rate // 4, processes))
-        log = sorted(took)
+            plan = peers.planned(url, "/", rate, seconds, rate // 4, processes)
+            outcome = peers.ours(plan)
+        log, judged = sorted(took), LoadRun(plan, outcome, Path(), {"p50": 0.05, "p99": 0.5})
         true = [log[int(share * len(log))] for share in SHARES]
         off = ((outcome.whole.latency(share) or 0) / each - 1 for share, each in zip(SHARES, true, strict=True))
         cost = 1e6 * sum(each.cpu for each in outcome.health) / outcome.rate
-        cells = f"{' | '.join(f'{each:+.1%}' for each in off)} | {cost:.0f}"
+        verdicts = (said(judged, "p99", at_most(true[-1] * factor)) for factor in (1.2, 0.5))
+        numbers = " | ".join(f"{each:+.1%}" for each in off)
+        cells = f"{numbers} | {cost:.0f} | {judged.saturation or 'no'} | {' | '.join(verdicts)}"
         print(f"| {rate}/s, {processes} process(es) | {cells} |", flush=True)
 
 

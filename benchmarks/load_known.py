@@ -28,7 +28,7 @@ class Lognormal:
     """Answers after a time that is drawn by chance, with a median of 20 ms; one request at a time of a connection."""
 
     def __init__(self) -> None:
-        self.took: list[float] = []  # in the order in which the requests came
+        self._log: list[tuple[float, float]] = []  # when each request came, and how long it took
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.socket.setblocking(False)
         self._loop = asyncio.get_running_loop()
@@ -49,16 +49,20 @@ class Lognormal:
             connection.close()
             return
         began = time.perf_counter() - stamps.since(said)
-        self.took.append(0.0)
-        self._loop.call_later(self._wait(), self._answer, connection, began, len(self.took) - 1)
+        self._loop.call_later(self._wait(), self._answer, connection, began)
 
     def _wait(self) -> float:
         return exp(self._chance.gauss(log(0.02), 0.5))
 
-    def _answer(self, connection: socket.socket, began: float, number: int) -> None:
+    def _answer(self, connection: socket.socket, began: float) -> None:
         if connection.fileno() >= 0:
             connection.send(ANSWER)
-            self.took[number] = time.perf_counter() - began
+            self._log.append((began, time.perf_counter() - began))
+
+    @property
+    def took(self) -> list[float]:
+        """In the order in which the requests came, which is not that in which a busy target reads them."""
+        return [took for _, took in sorted(self._log)]
 
 
 class Queueing(Lognormal):

@@ -206,6 +206,20 @@ def test_a_failure_that_no_lag_of_ours_explains_is_the_targets(ill: dict[str, An
     assert long_after.conclude("p99", STRICT.p99) == pytest.approx(0.04, rel=0.001)
 
 
+def test_answers_that_no_lag_was_near_tell_how_slow_a_target_is(tmp_path: Path) -> None:
+    always = slow(**{f"lag_{each}": 0.05 for each in range(10)})
+    endpoint = {"response": histogram(*[0.02] * 400), "service": histogram(*[0.02] * 400), "errors": {}}
+    undisturbed = {"GET /": {**endpoint, "undisturbed": histogram(*[0.02] * 200)}}
+    ill = {"local": health(loop=histogram(0.1))["two"]}
+    assert run(tmp_path, **always, endpoints=undisturbed, health=ill).conclude("p99", STRICT.p99)
+    for unsure in (
+        {"endpoints": {"GET /": endpoint}, "health": ill},
+        {"endpoints": undisturbed, "health": health(**FULL)},
+    ):
+        with pytest.raises(CouldNotLook, match="saturated"):
+            run(tmp_path, **always, **unsure).conclude("p99", STRICT.p99)
+
+
 def test_an_answer_that_nothing_stamped_may_have_waited_for_each_of_its_stages(tmp_path: Path) -> None:
     """A handshake, a redirect and the answer itself were each read as late as the generator was."""
     limit = Thresholds.model_validate({"p99": "200ms", "errors": 0}).p99

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.load_known import Queueing, known
 from benchmarks.load_saturation import Situation, rivals, said
 from readygate.areas.load.plan import Load
 from readygate.areas.load.run import LoadRun, observe_run, observe_watched
@@ -311,6 +312,20 @@ class Asking(FastHttpUser):
     def ask(self):
         self.client.get("{path}")
 """
+
+
+def test_what_a_starved_generator_sent_together_is_not_the_targets_doing() -> None:
+    """Its 28 workers take 25 ms each, nine of ten answers 27 ms; what comes together after a lag waits for them."""
+    thresholds = {"p50": "20ms", "p90": "55ms", "errors": "0%"}
+    stages = [{"hold": "2s"}, {"hold": "6s", "measure": True}]
+    with known(kind=Queueing) as (url, took):
+        declared = plan(url, arrival={"rate": "900/s"}, stages=stages, thresholds=thresholds)
+        declared["users"]["max"] = 900
+        starved, outcomes = while_starved(declared)
+    assert starved.saturation
+    assert sorted(took)[int(0.9 * len(took))] > 0.055
+    assert outcomes["p90"] == "INCOMPLETE"
+    assert outcomes["p50"] != "GO"
 
 
 def test_a_lost_worker_is_never_a_pass() -> None:

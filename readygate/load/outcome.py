@@ -40,11 +40,15 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What one endpoint, or all of them together, answered while it was measured."""
+    """What one endpoint, or all of them together, answered while it was measured.
+
+    `undisturbed` are the response times of what was asked while its generator was on time, and had been for long.
+    """
 
     response: Histogram
     service: Histogram
     errors: Mapping[str, int]
+    undisturbed: Histogram = field(default_factory=dict)
 
     @property
     def good(self) -> int:
@@ -126,7 +130,12 @@ class Outcome:
             lost=tuple(data["lost"]),
             seconds=tuple(_seconds(data["seconds"])),
             endpoints={
-                name: Endpoint(_histogram(each["response"]), _histogram(each["service"]), each["errors"])
+                name: Endpoint(
+                    _histogram(each["response"]),
+                    _histogram(each["service"]),
+                    each["errors"],
+                    _histogram(each.get("undisturbed", {})),
+                )
                 for name, each in sorted(data["endpoints"].items())
             },
             health=tuple(_health(worker, each) for worker, each in sorted(data["health"].items())),
@@ -147,7 +156,10 @@ class Outcome:
             for kind, count in each.errors.items():
                 errors[kind] = errors.get(kind, 0) + count
         return Endpoint(
-            merged(each.response for each in self.window), merged(each.service for each in self.window), errors
+            merged(each.response for each in self.window),
+            merged(each.service for each in self.window),
+            errors,
+            merged(each.undisturbed for each in self.endpoints.values()),
         )
 
     @property

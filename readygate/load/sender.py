@@ -274,7 +274,7 @@ class Sender:
         if visit is not None and visit.late >= 0:
             # Only the first request of a visit had a time to begin at; the others follow from answers.
             due, late, visit.late = visit.due, visit.late, -1.0
-        self.tally.answer(name, int(due), int(now), service, service + late, error)
+        self.tally.answer(name, due, now, service, service + late, error)
 
     def _on_user_error(self, exception: BaseException, **kwargs: Any) -> None:
         """A task that breaks before it has asked anything is no fast answer either."""
@@ -282,7 +282,7 @@ class Sender:
         if visit is not None and not self._over:
             now = clock() - self._start
             error = f"the journey itself failed: {type(exception).__name__}"
-            self.tally.answer("the journey", int(visit.due), int(now), 0.0, 0.0, error)
+            self.tally.answer("the journey", visit.due, now, 0.0, 0.0, error)
 
     def _probe(self) -> None:
         gevent.sleep(max(0.0, self._start - clock()))

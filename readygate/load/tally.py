@@ -13,6 +13,7 @@ _SHARES = ("cpu", "queued", "wall")
 
 NO_ANSWER = "no answer"
 NO_ANSWER_WITHIN = f"{NO_ANSWER} within"
+DRAINS_IN = 10  # times as long as it took to queue, by a target with a tenth of its speed to spare
 TIMER_S = 0.002  # what an idle loop's timers are late anyway, which no answer is slower for
 
 
@@ -30,6 +31,7 @@ class Tally:
 
     def __init__(self, measured: frozenset[int] = frozenset()) -> None:
         self.measured = measured
+        self._lagging_until = 0.0  # when a target has worked off what was sent late
         self._clear()
 
     def _clear(self) -> None:
@@ -48,12 +50,13 @@ class Tally:
     def due(self, number: int) -> None:
         self._second(number)["due"] += 1
 
-    def answer(self, name: str, due: int, now: int, service: float, response: float, error: str) -> None:
+    def answer(self, name: str, asked: float, ended: float, service: float, response: float, error: str) -> None:
         """One request ended: `service` seconds after it was sent, `response` seconds after it was due."""
+        due, now = int(asked), int(ended)
         second = self._second(due)
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            endpoint = self._endpoints[name] = {"response": {}, "service": {}, "errors": {}}
+            endpoint = self._endpoints[name] = {"response": {}, "service": {}, "undisturbed": {}, "errors": {}}
         if error:
             second["bad"] += 1
             self._second(now)["failed"] += 1
@@ -71,6 +74,9 @@ class Tally:
             histogram[took] = histogram.get(took, 0) + 1
             histogram = endpoint["service"]
             histogram[served] = histogram.get(served, 0) + 1
+            if asked > self._lagging_until:
+                histogram = endpoint["undisturbed"]
+                histogram[took] = histogram.get(took, 0) + 1
 
     def unanswered(self, number: int, count: int) -> None:
         """Requests that were due, and had no answer when the run was over."""
@@ -89,6 +95,7 @@ class Tally:
     def lagged(self, now: float, seconds: float) -> None:
         """Until now, and for so long, this process did nothing of what it was to do."""
         if seconds > TIMER_S:
+            self._lagging_until = max(self._lagging_until, now + DRAINS_IN * seconds)
             number = bucket(seconds)
             for each in range(max(0, int(now - seconds)), int(now) + 1):
                 histogram = self._second(each).setdefault("lag", {})

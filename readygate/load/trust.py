@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, log
+from math import ceil, log, sqrt
 
 from readygate.load.histogram import quantile, total
 from readygate.load.outcome import Endpoint, Health, Outcome
-from readygate.load.tally import TIMER_S
+from readygate.load.tally import DRAINS_IN, TIMER_S
 
 _FULL = 0.8  # of a core, used or waited for
 _SHARE_OF_LIMIT = 0.1  # how much of a latency limit the generator's own lag may be
 _BEHIND_S = 0.5  # that half of all visits were late: the schedule slips, and the rate was never held
 _LOOSE_S = 1.0  # stands for a limit where none is declared
-_DRAINS_IN = 10  # times as long as it took to queue, by a target with a tenth of its speed to spare
 
 
 def fewest_for(share: float) -> int:
@@ -58,6 +57,9 @@ def least(part: Endpoint, share: float, outcome: Outcome) -> float | None:
     it on its way: a handshake, a redirect. A visitor may have waited for a user who was kept busy; that is no part
     of the service time, which alone says something where the core was full. Seconds of longer lags are left out,
     as if all answers in them were slow for that; of all lags to leave out, the best is taken.
+
+    Or it is told from those answers alone that no lag was near, as if chance had picked them, with an error of two
+    deviations. Where there are several generators, each may have been disturbed by another one's lag.
     """
     value = quantile(part.response, share)
     if value is None:
@@ -67,6 +69,9 @@ def least(part: Endpoint, share: float, outcome: Outcome) -> float | None:
     is_full = any(map(_is_full, outcome.health))
     answers = {each.number: total(each.response) for each in outcome.window}
     found = [0.0]
+    count = total(part.undisturbed)
+    if count and stages == 1 and len(outcome.health) == 1:
+        found.append(quantile(part.undisturbed, share - 2 * sqrt(share * (1 - share) / count)) or 0.0)
     for lag in {0.0, *reached.values()}:
         beyond = sum(count for number, count in answers.items() if reached.get(number, 0.0) > lag)
         left = share * (1 - beyond / sum(answers.values()))
@@ -87,7 +92,7 @@ def _reached(outcome: Outcome, ahead: int) -> dict[int, float]:
     reached: dict[int, float] = {}
     for each in outcome.seconds:
         if each.lag:
-            for number in range(each.number - ahead, each.number + 2 + ceil(_DRAINS_IN * each.lag)):
+            for number in range(each.number - ahead, each.number + 2 + ceil(DRAINS_IN * each.lag)):
                 reached[number] = max(reached.get(number, 0.0), each.lag)
     return reached
 
