@@ -74,7 +74,7 @@ def least(part: Endpoint, share: float, outcome: Outcome) -> float | None:
         found.append(quantile(part.undisturbed, share - 2 * sqrt(share * (1 - share) / count)) or 0.0)
     for lag in {0.0, *reached.values()}:
         beyond = sum(count for number, count in answers.items() if reached.get(number, 0.0) > lag)
-        left = share * (1 - beyond / sum(answers.values()))
+        left = share * (1 - beyond / max(1, sum(answers.values())))
         if left >= share / 2:
             found.append((quantile(part.service, left) or 0.0) - stages * lag)
             if not is_full:

@@ -17,7 +17,7 @@ from readygate.errors import CouldNotLook
 from readygate.expectation import Expectation
 from readygate.load import baseline, running, trust
 from readygate.load.baseline import FEWEST, Baseline, Change
-from readygate.load.histogram import merged, quantile
+from readygate.load.histogram import Histogram, merged, quantile, total
 from readygate.load.intent import HELD_BACK, ONCE, intent, progress_shown
 from readygate.load.outcome import EARLIER, PERCENTILES, Endpoint, Outcome
 from readygate.load.plan import Plan
@@ -243,7 +243,9 @@ def _summary(outcome: Outcome) -> str:
         f"{outcome.rate:.1f} right answers/s (worst 10 s: {outcome.worst_rate:.1f}/s)",
         f"{whole.good} right answers, {whole.bad} errors",
         f"response from {from_start}: {_latencies(whole)}",
-        f"service time: p50 {_service(whole, 0.5)}, p99 {_service(whole, 0.99)}",
+        f"service time: p50 {_ms(whole.service, 0.5)}, p99 {_ms(whole.service, 0.99)}",
+        f"{total(whole.undisturbed)} answers that no lag of the generator was near: "
+        f"p50 {_ms(whole.undisturbed, 0.5)}, p99 {_ms(whole.undisturbed, 0.99)}",
         *(f"{count} x {kind}" for kind, count in sorted(whole.errors.items(), key=lambda each: -each[1])[:8]),
         *(
             f"generator {number + 1}: loop lag p99 {each.loop_p99 * 1000:.1f} ms, lateness p99 "
@@ -254,8 +256,8 @@ def _summary(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _service(whole: Endpoint, share: float) -> str:
-    found = quantile(whole.service, share)
+def _ms(histogram: Histogram, share: float) -> str:
+    found = quantile(histogram, share)
     return "none" if found is None else f"{found * 1000:.1f} ms"
 
 
