@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_a_failure_says_where_what_and_how_to_mend():
         "mend      Run certbot renew.",
     ):
         assert part in text
+
+
+def test_what_the_message_tells_already_is_not_told_twice():
+    run, verdict = NO_GO
+    reason = next(each for each in verdict.reasons if each.worst and each.worst.check == "tls.renew_before")
+    worst = replace(reason.worst, message="renew before is 9d, expected >=14d")
+
+    def told(result):
+        return shown((run, replace(verdict, reasons=(replace(reason, results=(result,)),))))
+
+    assert "expected  " not in told(worst)
+    assert "actual    9d (-5d)" in told(worst)
+    assert "actual  " not in told(replace(worst, margin=""))
 
 
 def test_checks_blinded_by_one_cause_are_one_entry():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from readygate.excuses import Finding
-from readygate.reporting.reading import badness, excused, headroom, tightest
+from readygate.reporting.reading import badness, excused, headroom, tightest, unsaid
 from readygate.reporting.visible import cut, one_line
 from readygate.results import Outcome, Result, Run
 from readygate.verdict import Reason, Verdict, Word
@@ -83,8 +83,9 @@ class _Page:
         yield from self.wrapped(title, "  ", styles=("bold",))
         yield from self.wrapped(worst.message or worst.outcome.value, "    ")
         actual = f"{worst.actual} ({worst.margin})" if worst.margin else worst.actual
-        yield from self.labelled("expected", "" if more else worst.expected)
-        yield from self.labelled("actual", "" if more else actual)
+        is_told = bool(worst.message) and not unsaid(worst)  # in the line above already
+        yield from self.labelled("expected", "" if more or is_told else worst.expected)
+        yield from self.labelled("actual", "" if more or (is_told and not worst.margin) else actual)
         yield from self.labelled("where", f"{worst.place} and {more} more" if more else worst.place)
         yield from self.labelled("owner", worst.owner)
         yield from self.labelled("mend", reason.detail)
