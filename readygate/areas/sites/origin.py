@@ -126,7 +126,7 @@ class Origin:
         return kind(
             reason,
             cause=f"unreachable:{self.site}",
-            mend="see that the site is up, and that this machine may reach it",
+            mend="see that it is up, and that this machine may reach it",
         )
 
     def limited(self, path: str, status: int) -> CouldNotLook:
