@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from readygate import units
@@ -241,6 +241,21 @@ class Expects:
 
 def _mapping(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "minProperties": 1, "additionalProperties": False}
+
+
+def among(*words: str) -> AfterValidator:
+    """For a text that can only be one of these: refuses what none of them meets, or every one."""
+
+    def check(expectation: Expectation) -> Expectation:
+        met = [word for word in words if expectation.judge(word)]
+        mend = f"write {', '.join(words[:-1])} or {words[-1]}"
+        if not met:
+            raise Mistake(f"nothing can meet '{expectation}'", mend)
+        if len(met) == len(words) and expectation.fail:
+            raise Mistake(f"'{expectation}' is met by all that there is: this could never fail", mend)
+        return expectation
+
+    return AfterValidator(check)
 
 
 Text = Annotated[Expectation, Expects(TEXT)]

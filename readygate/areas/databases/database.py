@@ -42,6 +42,7 @@ from readygate.expectation import (
     Size,
     Text,
     TextSet,
+    among,
 )
 from readygate.results import Evidence
 from readygate.spec import Spec
@@ -120,7 +121,9 @@ class OfRedis(Spec):
     area: ClassVar[str] = "database"
     noun: ClassVar[str] = "database"
 
-    role: Text | None = Field(None, description="master or slave, as Redis calls them.")
+    role: Annotated[Text, among("master", "slave")] | None = Field(
+        None, description="master or slave, as Redis calls them."
+    )
     maxmemory: Size | None = Field(None, description="How much memory it may take; without a limit this fails.")
     memory_used: AtMostPercent | None = Field(None, description="The share of maxmemory that is used.")
     eviction: Text | None = Field(None, description="What gives way when memory is full, e.g. noeviction.")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,11 +22,13 @@ from readygate.areas.firewall.scan import Scan, Sighting, addresses_of, look_fro
 from readygate.areas.firewall.surroundings import Surroundings, observe_surroundings
 from readygate.areas.servers.processes import observe_sockets
 from readygate.errors import CouldNotLook
-from readygate.expectation import AtMostCount, Flag, Text
+from readygate.expectation import AtMostCount, Flag, Text, among
 from readygate.results import Evidence
 from readygate.spec import Spec
 
 _MOST_NAMED = 5
+
+Policy = Annotated[Text, among("allow", "deny", "reject")]
 
 
 class Defaults(Spec):
@@ -35,8 +37,8 @@ class Defaults(Spec):
     area: ClassVar[str] = "firewall"
     noun: ClassVar[str] = "firewall_default"
 
-    incoming: Text | None = Field(None, description="Of new connections to the server: allow, deny or reject.")
-    outgoing: Text | None = Field(None, description="Of new connections from the server: allow, deny or reject.")
+    incoming: Policy | None = Field(None, description="Of new connections to the server: allow, deny or reject.")
+    outgoing: Policy | None = Field(None, description="Of new connections from the server: allow, deny or reject.")
 
 
 class Firewall(Spec):

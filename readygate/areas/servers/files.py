@@ -16,7 +16,7 @@ from readygate.areas.asking import ask
 from readygate.areas.servers.secrets import Secret, SecretValue
 from readygate.areas.servers.settings import Format, SettingKey, Settings, format_of, parse_settings
 from readygate.errors import CouldNotLook, Mistake
-from readygate.expectation import AtMostDuration, Count, Expectation, Flag, Json, Mode, Size, Text
+from readygate.expectation import AtMostDuration, Count, Expectation, Flag, Json, Mode, Size, Text, among
 from readygate.spec import Spec
 
 # A configuration file is smaller; a log is not what `contains` is for.
@@ -58,6 +58,7 @@ def pattern(text: str) -> str:
 
 AbsolutePath = Annotated[str, AfterValidator(absolute)]
 Pattern = Annotated[str, AfterValidator(pattern)]
+FileType = Annotated[Text, among("file", "directory", "link", "socket", "pipe", "device")]
 
 
 class File(Spec):
@@ -72,7 +73,7 @@ class File(Spec):
     exists: Flag | None = Field(
         None, description="Whether there is anything at this path; with a dead link, neither."
     )
-    type: Text | None = Field(None, description="file, directory, link, socket, pipe or device.")
+    type: FileType | None = Field(None, description="file, directory, link, socket, pipe or device.")
     mode: Mode | None = Field(None, description='Who may read, write and run it, in quotes: "0600".')
     owner: Text | None = Field(None, description="Name of the user who owns it.")
     group: Text | None = Field(None, description="Name of the group that owns it.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from readygate.areas.asking import forbidden, run
 from readygate.errors import CouldNotLook
-from readygate.expectation import Text
+from readygate.expectation import Text, among
 from readygate.results import Evidence
 from readygate.spec import Spec
 
@@ -22,7 +22,7 @@ class Nginx(Spec):
     area: ClassVar[str] = "nginx"
     noun: ClassVar[str] = "nginx"
 
-    config: Text | None = Field(
+    config: Annotated[Text, among("valid", "invalid")] | None = Field(
         None, description="valid, if `nginx -t` would take the files as they are now; invalid."
     )
 
