@@ -120,6 +120,9 @@ def result_without_a_run(bound: Bound, reason: str) -> Result:
     )
 
 
+_OF_THE_SUITE = "mend the suite; one that is older than this Readygate is seen by `readygate init --diff`"
+
+
 @dataclass(frozen=True, slots=True)
 class _Ending:
     outcome: Outcome
@@ -170,7 +173,8 @@ def _failure(
         if not _raised_by_testinfra(call):
             return _Ending(Outcome.FAILED, said or "the assertion failed")
     where = "" if report.when == "call" else f" in {report.when}"
-    return _Ending(Outcome.ERROR, f"could not look: {type(error).__name__}{where}: {said}")
+    mend = _OF_THE_SUITE if isinstance(error, AttributeError | ImportError | NameError | TypeError) else ""
+    return _Ending(Outcome.ERROR, f"could not look: {type(error).__name__}{where}: {said}", mend=mend)
 
 
 def _raised_by_testinfra(call: pytest.CallInfo[None]) -> bool:

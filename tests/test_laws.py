@@ -110,6 +110,13 @@ def test_a_crash_in_the_test_is_incomplete(project: Project) -> None:
     assert project.readygate("run").code == 3
 
 
+def test_a_suite_that_asks_for_what_is_no_more_is_told_as_that(project: Project) -> None:
+    own_suite(project, PAYMENTS.replace('expected["settles"]', "expected.settles"))
+    ended = project.readygate("run")
+    assert (ended.code, ended.result("payments.settled")["outcome"]) == (3, "error")
+    assert ended.result("payments.settled")["mend"].endswith("is seen by `readygate init --diff`")
+
+
 def test_a_test_that_hangs_is_incomplete(project: Project) -> None:
     hang = PAYMENTS.replace("assert", "import time; time.sleep(60); assert")
     own_suite(project, hang)
