@@ -610,6 +610,21 @@ def test_a_damaged_dump_of_mariadb_does_not_restore(tmp_path: Path, old: str, ne
         drilled(tmp_path / "shop.sql")
 
 
+@needs_mariadb
+def test_the_keys_that_a_dump_of_mariadb_does_not_check_are_checked(tmp_path: Path) -> None:
+    """Each that is not written by hand switches the checks off, so that its tables may come in any order."""
+    unchecked = MARIADB.replace("CREATE TABLE `users`", "SET FOREIGN_KEY_CHECKS=0;\nCREATE TABLE `users`")
+    (tmp_path / "shop.sql").write_text(unchecked)
+    assert drilled(tmp_path / "shop.sql", Questions(("users",))).values == {"users": 2}
+    users = next(line for line in MARIADB.splitlines() if line.startswith("CREATE TABLE `users`"))
+    rows = next(line for line in MARIADB.splitlines() if line.startswith("INSERT INTO `users`"))
+    without = unchecked.replace(rows, "")
+    for lost in (unchecked.replace(",(2,'b@shop.lab')", ""), without, without.replace(users, "")):
+        (tmp_path / "shop.sql").write_text(lost)
+        with pytest.raises(NotRestorable, match="rows of orders refer by of to rows of users that are not in it"):
+            drilled(tmp_path / "shop.sql")
+
+
 # As mysqldump 8.0 writes it of a server with GTIDs, but for the length.
 MYSQL = """\
 -- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from readygate.drills.dumps import Ends, ends_of, fault_of_dump
@@ -19,6 +20,11 @@ from readygate.errors import CouldNotLook
 _DATABASE = "readygate_drill"
 _STARTS_WITHIN_S = 60.0
 _OWN = "('information_schema', 'mysql', 'performance_schema', 'sys')"
+_FOREIGN_KEYS = f"""
+select table_schema, table_name, constraint_name, column_name, referenced_table_schema, referenced_table_name,
+ referenced_column_name from information_schema.key_column_usage
+where referenced_table_name is not null and table_schema not in {_OWN} order by 1, 2, 3, ordinal_position
+"""
 # Unknown table, column, database; and what only a server of another version knows.
 _NOTHING_SUCH = ("ERROR 1146", "ERROR 1054", "ERROR 1049")
 _NOT_HERE = ("ERROR 1273", "ERROR 1286", "ERROR 1115", "ERROR 1193", "ERROR 1524")
@@ -89,6 +95,7 @@ def restore_mariadb(scratch: Scratch, dump: Path, questions: Questions) -> Resto
         ended = scratch.run([*server.words, "--database", _DATABASE], reads=dump)
         if ended.exit:
             raise _not_restorable(ended.said, make.name, wanted)
+        server.compare_keys()
     with scratch.step(ASKING):
         return server.asked(questions)
 
@@ -134,6 +141,22 @@ class _Server:
     def ask(self, query: str, database: str = "") -> Ended:
         return self.scratch.run([*self.words, f"--database={database}", f"--execute={query}"])
 
+    def compare_keys(self) -> None:
+        """A dump switches the checks of foreign keys off. NotRestorable: rows refer to what is not in it."""
+        parts = [line.split("\t") for line in self._lines(_FOREIGN_KEYS)]
+        for (schema, table, name), key in groupby(parts, key=lambda part: part[:3]):
+            pairs = [part[3:] for part in key]
+            given = " and ".join(f"c.{_named(column)} is not null" for column, *_ in pairs)
+            same = " and ".join(f"c.{_named(column)} = p.{_named(other)}" for column, *_, other in pairs)
+            _, parent_schema, parent, other = pairs[0]
+            parents = f"left join {_named(parent_schema)}.{_named(parent)} p on {same}"
+            lost = f"{given} and p.{_named(other)} is null limit 1"
+            ended = self.ask(f"select 1 from {_named(schema)}.{_named(table)} c {parents} where {lost}")
+            if ended.exit and not any(each in ended.said for each in _NOTHING_SUCH):
+                raise CouldNotLook(f"the restored database can't be asked: {ended.said}")
+            if ended.exit or ended.text:
+                raise NotRestorable(f"rows of {table} refer by {name} to rows of {parent} that are not in it")
+
     def asked(self, questions: Questions) -> Restored:
         database = questions.database or self._restored_database()
         tables = self._lines(
@@ -175,8 +198,7 @@ class _Server:
 
     def _value(self, database: str, question: str) -> object:
         is_query = re.match(r"\s*(select|with|values)\b", question, re.IGNORECASE)
-        name = question.replace("`", "``")
-        ended = self.ask(question if is_query else f"select count(*) from `{name}`", database)
+        ended = self.ask(question if is_query else f"select count(*) from {_named(question)}", database)
         if ended.exit:
             if any(each in ended.said for each in _NOTHING_SUCH):
                 return None
@@ -189,6 +211,10 @@ class _Server:
                 f"'{question}' does not give one value", mend="write a query with one row and one column"
             )
         return _number(lines[0])
+
+
+def _named(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _number(text: str) -> object:
