@@ -331,6 +331,11 @@ def test_a_command_of_redis_may_hold_anything_and_still_has_one_end() -> None:
     assert not any(ends_with_a_command(AOF[:-cut]) for cut in range(1, 34))
 
 
+def test_a_packed_append_only_file_is_told_by_its_bytes(tmp_path: Path) -> None:
+    assert why(write(tmp_path / "cache.gz", gzip.compress(AOF))) is None
+    assert "in the middle of a command" in (why(write(tmp_path / "cache.gz", gzip.compress(AOF[:-5]))) or "")
+
+
 @needs_redis
 @pytest.mark.parametrize("damage", [*APPENDED_SPOILED, "its manifest names nothing"])
 def test_an_append_only_file_in_parts_is_sound_until_one_is_not(

@@ -337,9 +337,8 @@ def _content_of(kind: Kind, ends: Ends) -> str | None:
     form = form_of(ends)
     if kind.content == "dump" and form == "sql":
         return "sql"
-    return kind.content or {"sql": "sql", "tar": "tar", "pgdump": "dump", "rdb": "rdb", "mongodump": "mongodump"}.get(
-        form or ""
-    )
+    same = {each: each for each in ("sql", "tar", "rdb", "aof", "mongodump")}
+    return kind.content or {**same, "pgdump": "dump"}.get(form or "")
 
 
 def _outcome(answer: Answer) -> tuple[str | None, bytes]:
