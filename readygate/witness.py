@@ -12,13 +12,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from time import sleep
+from math import inf
+from select import select
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
 from readygate.errors import CouldNotLook, ExitCode
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LINGERS = 15.0  # seconds that a run may take to go after its answer
 _OF_A_TERMINAL = 0.5  # seconds in which the run has heard of a Ctrl-C by itself
 
 
@@ -37,7 +40,8 @@ def witnessed(work: Callable[[], int]) -> int:
 
     It returns in both processes. Signals are passed on, and a witness that is killed takes the run with it.
     """
-    telling, told = _pipe()
+    # This process keeps both ends, as one that was left behind may: that the pipe is open says nothing.
+    told, telling = os.pipe()
     witness = os.getpid()
     run = os.fork()
     if not run:
@@ -48,19 +52,27 @@ def witnessed(work: Callable[[], int]) -> int:
             os.write(telling, b"%d" % code)
         return code
     with _passed_on(run):
-        status = os.waitstatus_to_exitcode(os.waitpid(run, 0)[1])
-    with suppress(BlockingIOError):
-        return int(os.read(told, 16)) or status
+        said, status = _last_words(run, told)
+    if said:
+        return int(said) or max(status, 0)
     if status < 0:
         return 128 - status  # as shells have it
     raise EndedEarly
 
 
-def _pipe() -> tuple[int, int]:
-    """The end to write to and the one to read from, which never waits: a process left behind may hold the other."""
-    told, telling = os.pipe()
-    os.set_blocking(told, False)
-    return telling, told
+def _last_words(run: int, told: int) -> tuple[bytes, int]:
+    """What the run told, and what its process ended with; one that lingers after its answer is ended."""
+    said, patience = b"", 0.1
+    lingers_until = inf
+    while True:
+        ended, status = os.waitpid(run, os.WNOHANG)
+        if select([told], [], [], 0 if ended else patience)[0]:
+            said, patience = os.read(told, 16), 0.01
+            lingers_until = monotonic() + _LINGERS
+        if ended:
+            return said, os.waitstatus_to_exitcode(status)
+        if monotonic() > lingers_until:  # as for a thread that a suite has begun, and nobody ends
+            os.kill(run, signal.SIGKILL)
 
 
 def _die_with(witness: int) -> None:

@@ -438,6 +438,11 @@ def test_what_is_left_to_do_at_exit_does_not_change_the_answer(project: Project)
     assert project.readygate("run").code == 9
 
 
+def test_a_thread_that_a_suite_leaves_behind_does_not_keep_the_answer_from_being_given(project: Project) -> None:
+    ends_with(project, "__import__('threading').Thread(target=__import__('time').sleep, args=[300]).start()")
+    assert project.readygate("run", "--", "-k", "own").code == ExitCode.INCOMPLETE
+
+
 def test_a_process_that_a_test_left_behind_neither_answers_nor_keeps_the_run_waiting(project: Project) -> None:
     ends_with(project, "os.fork() or __import__('time').sleep(60); os._exit(0)")
     command = [sys.executable, "-m", "readygate", "run"]
