@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from readygate.areas.backups.listing import observe_artifacts
-from readygate.areas.backups.restore_drills import Drill, RestoreDrill, drill_now, judged, what_it_does
+from readygate.areas.backups.repository_drills import drill_now, what_it_does
+from readygate.areas.backups.restore_drills import Drill, ScratchDrill, judged
 from readygate.drills import records
 from readygate.errors import ExitCode, UsageError
 from readygate.expectation import Level, explain
@@ -23,7 +23,7 @@ def list_drills(path: Path, environment: str | None) -> int:
     inventory = load(path, environment, os.environ)
     drills = _declared(inventory)
     for name, backup in drills.items():
-        _say(f"{name}: {what_it_does(backup, backup.restore_drill)}")
+        _say(f"{name}: {what_it_does(backup)}")
     if not drills:
         _say("no backup has a `restore_drill`")
     return ExitCode.GO
@@ -39,20 +39,17 @@ def drill(path: Path, environment: str | None, name: str, out: Path) -> int:
         raise UsageError(f"no restore drill is declared for '{name}'; {known}")
     backup = drills[name]
     records.keep_in(out)
-    _say(f"{name}: {what_it_does(backup, backup.restore_drill)}")
+    _say(f"{name}: {what_it_does(backup)}")
 
     def hosts(named: str) -> Any:
         server: Any = inventory.entries["servers"][named]
         return open_host(server.connect, sudo=server.sudo, sudo_user=server.sudo_user)
 
-    host = hosts(backup.on)
-    seen = drill_now(
-        host, backup, backup.restore_drill, observe_artifacts(host, backup), hosts, lambda step: _say(f"  {step}")
-    )
+    seen = drill_now(hosts(backup.on), backup, hosts, lambda step: _say(f"  {step}"))
     return _judge(seen, backup.restore_drill)
 
 
-def _judge(seen: Drill, declared: RestoreDrill) -> int:
+def _judge(seen: Drill, declared: ScratchDrill) -> int:
     _say(seen.reason)
     failed = False
     for expectation, actual in judged(seen, declared):
@@ -63,8 +60,14 @@ def _judge(seen: Drill, declared: RestoreDrill) -> int:
 
 
 def _declared(inventory: Inventory) -> Mapping[str, Any]:
-    backups: Mapping[str, Any] = inventory.entries.get("backups", {})
-    return {name: backup for name, backup in backups.items() if backup.restore_drill}
+    """All that have a drill, by their names. UsageError: two have one name."""
+    found: dict[str, Any] = {}
+    for section in ("backups", "backup_repositories"):
+        entries: Mapping[str, Any] = inventory.entries.get(section, {})
+        for name, backup in entries.items():
+            if backup.restore_drill and found.setdefault(name, backup) is not backup:
+                raise UsageError(f"two restore drills are called '{name}'; give one of the two another name")
+    return found
 
 
 def _say(text: str) -> None:

@@ -53,6 +53,8 @@ class Facts:
                 return leaf.expected
             case "key":
                 return leaf.key
+            case "entry":
+                return leaf.trail[0]
             case "host":
                 return self._host_of(leaf)
             case "hosts":

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -30,7 +31,7 @@ from readygate.drills.live import count_live_rows
 from readygate.drills.outcome import NotRestorable, Questions, Restored
 from readygate.drills.restore import restore
 from readygate.drills.scratch import Limits, Scratch, scratch
-from readygate.drills.warden import PREFIX, sweep
+from readygate.drills.warden import PREFIX, Warden, sweep
 from readygate.errors import CouldNotLook
 from tests.database_servers import do, folder_of, new_mariadb
 from tests.test_area_backup_mongodump import BY_MONGODUMP
@@ -792,6 +793,26 @@ def test_no_process_outlives_a_warden_that_is_killed() -> None:
         wait_until(lambda: not processes_of(str(place.folder)))
         place.run(["true"])
     assert not place.folder.exists()
+
+
+def test_a_folder_that_is_closed_to_its_owner_is_removed_as_well() -> None:
+    """As in a backup of files; root goes in anyway, and so does who is root of a namespace."""
+    with folder_of("nobody") as place:
+        child = os.fork()
+        if not child:
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(pwd.getpwnam("nobody").pw_uid)
+                (place / "drill/closed/inner").mkdir(parents=True)
+                (place / "drill/closed/inner/file").touch()
+                for name, mode in (("closed/inner", 0o500), ("closed", 0)):
+                    (place / "drill" / name).chmod(mode)
+                Warden(place / "drill", 0, 0).clean_up()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not list(place.iterdir())
 
 
 def test_what_a_killed_warden_leaves_is_swept_up_by_the_next_one(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ class Area(Protocol):
 
     `SECTIONS` maps a top-level key of the inventory to the kind of each entry under it. `FACTS` maps the name
     of a fixture to the function that observes it; the function's parameters are filled by name: a declaration
-    by its noun, `host` by the Testinfra host of the server, `hosts` by what opens another server by its name,
-    `expected`, `key`, or another fact. An area may also name in `AHEAD` those of its facts that are observed before
-    any test runs, several targets at a time: they need no host, and only look.
+    by its noun, `entry` by the outermost of them, `host` by the Testinfra host of the server, `hosts` by what opens
+    another server by its name, `expected`, `key`, or another fact. An area may also name in `AHEAD` those of its
+    facts that are observed before any test runs, several targets at a time: they need no host, and only look.
     """
 
     SECTIONS: Mapping[str, type[Spec]]

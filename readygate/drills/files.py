@@ -38,7 +38,10 @@ def _matching(folder: Path, pattern: str) -> int:
     if ".." in Path(pattern).parts:
         raise CouldNotLook(f"'{pattern}' leaves the archive", mend="write a path as the archive has it")
     found = folder.glob(pattern.removeprefix("./").lstrip("/"))
-    return sum(1 for each in found if each.is_file() or each.is_symlink())
+    inside = folder.resolve()
+    # A link to a folder may lead out of the backup, to what is still there.
+    ours = (each for each in found if each.parent.resolve().is_relative_to(inside))
+    return sum(1 for each in ours if each.is_file() or each.is_symlink())
 
 
 def restore_json(scratch: Scratch, document: Path, questions: Questions) -> Restored:

@@ -129,6 +129,10 @@ class Scratch:
         )
         return log
 
+    def leave_the_network(self) -> None:
+        """From here on nothing that is run has one, where the kernel allows that."""
+        self.is_offline = self._ask({"do": "leave"})["offline"]
+
     def _order(
         self,
         do: str,
@@ -163,8 +167,12 @@ class Scratch:
 
 
 @contextmanager
-def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -> Iterator[Scratch]:
+def scratch(
+    limits: Limits, tell: Callable[[str], object] = lambda step: None, *, online: bool = False
+) -> Iterator[Scratch]:
     """A scratch folder for the block, gone afterwards with all that ran in it, even where this process is killed.
+
+    What runs there has no network or, if it begins `online`, none any more after `leave_the_network`.
 
     CouldNotLook: there is no room for one.
     """
@@ -180,7 +188,7 @@ def scratch(limits: Limits, tell: Callable[[str], object] = lambda step: None) -
     )
     folder = None
     try:
-        began = _told(warden, {"memory": limits.memory, "disk": limits.disk})
+        began = _told(warden, {"memory": limits.memory, "disk": limits.disk, "online": online})
         folder = Path(began["folder"])
         _can_be_entered(folder)
         if (free := shutil.disk_usage(folder).free) < limits.disk:

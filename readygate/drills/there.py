@@ -23,9 +23,11 @@ from typing import Any
 
 from readygate.drills.base_backup import ELSEWHERE
 from readygate.drills.copied import digest_of, opened
-from readygate.drills.outcome import NotRestorable, Questions
+from readygate.drills.files import ask_files
+from readygate.drills.outcome import NotRestorable, Questions, Restored
+from readygate.drills.repositories import Kept, bring_back
 from readygate.drills.restore import restore
-from readygate.drills.scratch import Limits, free_room, scratch
+from readygate.drills.scratch import Limits, Scratch, free_room, scratch
 from readygate.errors import CouldNotLook
 
 OLDEST_PYTHON = (3, 11)
@@ -60,34 +62,56 @@ def drill(order: Mapping[str, Any]) -> None:
 
 def found(
     *,
-    path: str,
     questions: Mapping[str, Any],
     decrypt: str | None,
     within: float,
     disk: int | None,
     memory: int,
+    path: str = "",
+    kept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the drill found, what is wrong with the backup, or why one could not look."""
+    """What the drill found in the file or folder at `path`, or in what is `kept` in a repository.
+
+    Or what is wrong with the backup, or why one could not look.
+    """
+    limits = Limits(within, disk or free_room(), memory)
     try:
-        with scratch(Limits(within, disk or free_room(), memory)) as place:
-            packed = place.folder / "artifact"
-            with place.step(f"copy {path}"):
-                if sum(size for _, size, _ in _state(Path(path))) > place.limits.disk:
-                    raise CouldNotLook(
-                        f"{path} alone takes more disk than the drill may use", mend="declare a larger `disk` for it"
-                    )
-                _copy(Path(path), packed)
-                digest = digest_of(opened(packed))
-            came: dict[str, Any]
+        with scratch(limits, online=kept is not None) as place:
             try:
-                came = {"restored": asdict(restore(place, packed, Questions(**questions), decrypt=decrypt))}
+                asked = Questions(**questions), decrypt
+                came = _found_kept(place, Kept(**kept), *asked) if kept else _found(place, path, *asked)
             except NotRestorable as fault:
                 came = {"fault": str(fault)}
-            return {**came, "digest": digest, "offline": place.is_offline, "steps": place.steps}
+            return {**came, "offline": place.is_offline, "steps": place.steps}
     except CouldNotLook as error:
         return {"unseen": error.reason, "mend": error.mend}
     except OSError as error:
         return {"unseen": f"{path} can't be copied: {error.strerror}", "mend": "look when no backup is running"}
+
+
+def _found(place: Scratch, path: str, questions: Questions, decrypt: str | None) -> dict[str, Any]:
+    packed = place.folder / "artifact"
+    with place.step(f"copy {path}"):
+        if sum(size for _, size, _ in _state(Path(path))) > place.limits.disk:
+            raise CouldNotLook(
+                f"{path} alone takes more disk than the drill may use", mend="declare a larger `disk` for it"
+            )
+        _copy(Path(path), packed)
+        digest = digest_of(opened(packed))
+    return _came(restore(place, packed, questions, decrypt=decrypt), digest)
+
+
+def _found_kept(place: Scratch, kept: Kept, questions: Questions, decrypt: str | None) -> dict[str, Any]:
+    brought, called = bring_back(place, kept)
+    place.leave_the_network()
+    if not kept.file:
+        return {**_came(ask_files(place, brought, questions), ""), "artifact": called}
+    digest = digest_of(brought)
+    return {**_came(restore(place, brought, questions, decrypt=decrypt), digest), "artifact": called}
+
+
+def _came(restored: Restored, digest: str) -> dict[str, Any]:
+    return {"restored": asdict(restored), "digest": digest}
 
 
 def _copy(source: Path, target: Path) -> None:

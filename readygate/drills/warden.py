@@ -74,7 +74,8 @@ class Warden:
                 child.kill()
                 child.wait()
                 return {"exit": child.returncode, "stopped": too_much}
-        return {"exit": child.returncode, "stopped": ""}
+        # What was quick may be over it, too.
+        return {"exit": child.returncode, "stopped": "disk" if _weight(self.folder) > self.disk else ""}
 
     def serve(self, order: dict[str, Any]) -> dict[str, Any]:
         """Start a command that goes on until the drill is over, and is then ended by its `signal`."""
@@ -97,6 +98,7 @@ class Warden:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 os.waitpid(-1, 0)
+        _open_up(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, order: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -142,7 +144,7 @@ def main() -> None:
     order = json.loads(line)
     if _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1):
         raise OSError(ctypes.get_errno(), "this system can't keep track of processes")
-    offline = _leave_the_network()
+    offline = not order["online"] and _leave_the_network()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sweep(Path(tempfile.gettempdir()))
     warden = Warden(Path(tempfile.mkdtemp(prefix=PREFIX)), order["memory"], order["disk"])
@@ -155,7 +157,13 @@ def main() -> None:
         _answer({"folder": str(warden.folder), "offline": offline, "confined": warden.rules is not None})
         for order in _orders():
             try:
-                _answer(warden.run(order) if order["do"] == "run" else warden.serve(order))
+                match order["do"]:
+                    case "run":
+                        _answer(warden.run(order))
+                    case "serve":
+                        _answer(warden.serve(order))
+                    case "leave":
+                        _answer({"offline": _leave_the_network()})
             except BrokenPipeError:
                 return
             except OSError as error:
@@ -207,6 +215,14 @@ def _orders() -> Iterator[dict[str, Any]]:
 
 def _answer(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)  # noqa: T201 - the drill reads it
+
+
+def _open_up(folder: Path) -> None:
+    """Let ourselves into every folder below: one of a backup may be closed to its owner, whom root doesn't ask."""
+    for parent, names, _ in os.walk(folder) if os.geteuid() else ():
+        for each in (Path(parent, name) for name in names):
+            if not each.is_symlink():
+                each.chmod(0o700)
 
 
 def _weight(folder: Path) -> int:

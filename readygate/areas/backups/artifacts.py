@@ -116,7 +116,7 @@ class Artifact:
     @property
     def is_folder(self) -> bool:
         """Whether the file stands for the folder around it."""
-        return self.kind.content in (*_FOLDERS.values(), _AOF_FOLDER)
+        return stands_for_folder(self.path)
 
     @property
     def whole(self) -> str:
@@ -142,6 +142,11 @@ def kind_of(name: str) -> Kind:
     unpacker = _UNPACKERS.get(path.suffix)
     inner = path.with_suffix("") if unpacker else path
     return Kind(unpacker, _CONTENTS.get(inner.suffix))
+
+
+def stands_for_folder(name: str) -> bool:
+    """Whether a file of this name stands for the folder around it."""
+    return kind_of(name).content in (*_FOLDERS.values(), _AOF_FOLDER)
 
 
 def is_hollow(name: str, size: int) -> bool:

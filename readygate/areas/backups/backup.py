@@ -17,7 +17,8 @@ from readygate.areas.backups.due import MANY, Timetable, backup_schedule, check_
 from readygate.areas.backups.listing import Artifacts, glob_path, observe_artifacts
 from readygate.areas.backups.object_lock import observe_lock
 from readygate.areas.backups.offsite import Offsite, observe_copies, observe_sameness, observe_versioning
-from readygate.areas.backups.restore_drills import RestoreDrill, observe_drill
+from readygate.areas.backups.repository_drills import observe_drill
+from readygate.areas.backups.restore_drills import RestoreDrill
 from readygate.areas.backups.retention import Retention, observe_ladder
 from readygate.areas.backups.shelf import observe_shelf
 from readygate.areas.backups.soundness import LARGEST_FETCHED, Look

@@ -31,7 +31,7 @@ _ZONES_APART_S = 26 * 3600
 # Of lines with a size and a mode: all sizes together, then each mode once.
 _SUM = """awk '{sum += $1; modes[$2]} END {printf "%.0f", sum; for (mode in modes) printf " %s", mode; print ""}'"""
 _WALKING_S = 120.0  # through folders of some thousand files each
-_WILD = re.compile(r"(\*|\?|\[!?[^]/]+\])")
+WILD = re.compile(r"(\*|\?|\[!?[^]/]+\])")
 
 
 def glob_path(path: str) -> str:
@@ -96,7 +96,7 @@ class Artifacts:
 
 def quoted_glob(path: str) -> str:
     """The path for a shell that has to expand its wildcards, and nothing else in it."""
-    return "".join(part if _WILD.fullmatch(part) else part and quote(part) for part in _WILD.split(path))
+    return "".join(part if WILD.fullmatch(part) else part and quote(part) for part in WILD.split(path))
 
 
 def observe_artifacts(host: Any, backup: Any) -> Artifacts:
@@ -109,7 +109,7 @@ def list_artifacts(host: Any, server: str, path: str, dated: str | None) -> Arti
     # A shell that may not read a folder finds nothing in it, and says nothing.
     parts = PurePosixPath(path).parts
     gates = "\n".join(
-        f"gate {'r' if _WILD.search(parts[depth]) else 'x'} {quoted_glob(str(PurePosixPath(*parts[:depth])))}"
+        f"gate {'r' if WILD.search(parts[depth]) else 'x'} {quoted_glob(str(PurePosixPath(*parts[:depth])))}"
         for depth in range(1, len(parts))
     )
     # No file name has a slash in it, so `//` and a line break end an entry whatever the name holds.

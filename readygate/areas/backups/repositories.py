@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from readygate.areas.asking import Answer, ask, run
 from readygate.areas.backups.due import MANY, Timetable, backup_schedule
+from readygate.areas.backups.restore_drills import RepositoryDrill
 from readygate.areas.backups.retention import Ladder, RepositoryRetention, ladder_of
 from readygate.areas.backups.wal_archive import fault_of_archive
 from readygate.areas.servers.files import age_s
@@ -55,6 +56,9 @@ class BackupRepository(Spec):
     )
     whole: Flag | None = Field(None, description="Whether all of it can be read, and is what was written.")
     retention: RepositoryRetention | None = Field(None, description="What is kept of the earlier ones.")
+    restore_drill: RepositoryDrill | None = Field(
+        None, description="Of restic and borg: what a restore of the newest has to show."
+    )
 
     @model_validator(mode="after")
     def _is_asked_of_its_tool(self) -> BackupRepository:
@@ -63,6 +67,8 @@ class BackupRepository(Spec):
                 raise Mistake(f"`{name}` is of {tool}, and this is a repository of {self.tool}", "leave it out")
         if self.missed and not self.schedule:
             raise Mistake("`missed` counts the runs of a schedule", 'write e.g. schedule: "0 1 * * *" beside it')
+        if self.restore_drill and self.tool == "pgbackrest":
+            raise Mistake("no drill restores from pgbackrest", "restore it by hand, and attest that")
         return self
 
 
@@ -238,7 +244,8 @@ def observe_snapshots(host: Any, backup_repository: BackupRepository) -> Snapsho
     if answer.exit:
         raise _unreadable(backup_repository.tool, answer)
     try:
-        found = tuple(sorted(tool.parse(listing), key=lambda each: each.made_at, reverse=True))
+        # They are listed oldest first, which tells those of one second apart.
+        found = tuple(sorted(tool.parse(listing), key=lambda each: each.made_at)[::-1])
     except (ValueError, KeyError, TypeError) as error:
         raise CouldNotLook(f"what {backup_repository.tool} lists can't be understood: {error}") from error
     newest = f"; the newest is of {datetime.fromtimestamp(found[0].made_at, UTC):%Y-%m-%d %H:%M} UTC" if found else ""
@@ -336,17 +343,25 @@ def _fault_of_wal(host: Any, repository: BackupRepository) -> str | None:
 
 def _filled(command: str, repository: BackupRepository, name: str = "") -> str:
     config = f"--config={quote(repository.settings)}" if repository.settings else ""
+    return command.format(at=quote(repository.at), settings=config, only=only(repository), name=quote(name))
+
+
+def only(repository: BackupRepository) -> str:
+    """How the tool is told which of the backups count."""
     told = {option: getattr(repository, field) for (field, _), option in _ONLY.items() if option}
-    only = " ".join(f"{option} {quote(value)}" for option, value in told.items() if value is not None)
-    return command.format(at=quote(repository.at), settings=config, only=only, name=quote(name))
+    return " ".join(f"{option} {quote(value)}" for option, value in told.items() if value is not None)
 
 
-def _run(host: Any, repository: BackupRepository, script: str) -> Answer:
+def surroundings(repository: BackupRepository) -> str:
+    """What a script begins with that asks the tool."""
     variables = ""
     if repository.settings and repository.tool != "pgbackrest":
         variables = f"set -a; . {quote(repository.settings)} || exit 1; set +a\n"
-    home = _BORG if repository.tool == "borg" else ""
-    return run(host, repository.on, f"export LC_ALL=C\n{variables}{home}{script}", within=repository.within)
+    return f"export LC_ALL=C\n{variables}{_BORG if repository.tool == 'borg' else ''}"
+
+
+def _run(host: Any, repository: BackupRepository, script: str) -> Answer:
+    return run(host, repository.on, f"{surroundings(repository)}{script}", within=repository.within)
 
 
 def _tells_of_damage(line: str) -> bool:

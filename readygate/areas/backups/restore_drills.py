@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from readygate.announcing import announce
 from readygate.areas.asking import run
 from readygate.areas.backups.artifacts import Artifact
 from readygate.areas.backups.fetching import fetch, fetch_folder
+from readygate.areas.backups.listing import glob_path
 from readygate.areas.backups.offsite import Hosts, observe_copies
 from readygate.areas.backups.offsite_fetching import fetch_copy, newest_copy
 from readygate.drills import records, there
@@ -53,21 +54,13 @@ class LiveDatabase(Spec):
     rows: AtMostPercent | None = Field(None, description="By how much the rows of any table may differ.")
 
 
-class RestoreDrill(Spec):
+class ScratchDrill(Spec):
     """A restore of the newest backup into a server that Readygate starts for it, and removes again."""
 
     area: ClassVar[str] = "drill"
     noun: ClassVar[str] = "restore_drill"
 
-    into: Literal["scratch"] = Field(
-        description="A setting: `scratch`, a server of its own on the machine that runs this."
-    )
-    source: Literal["server", "offsite"] = Field(
-        "server", description="A setting: `offsite` to restore the newest copy elsewhere, not the file on the server."
-    )
-    on: str | None = Field(
-        None, description="A setting: the server that has the backup, where it is restored; else the copy comes here."
-    )
+    into: Literal["scratch"] = Field(description="A setting: `scratch`, a server of its own that is removed again.")
     decrypt: str | None = Field(
         None, description="A setting: the command that decrypts its input, e.g. age -d -i backup.key."
     )
@@ -98,6 +91,32 @@ class RestoreDrill(Spec):
     @property
     def questions(self) -> Questions:
         return Questions(tuple(self.expect or ()), tuple(self.newest or ()), self.database)
+
+    @property
+    def room(self) -> str:
+        """What it may use up, in words."""
+        disk = show_size(self.disk) if self.disk else "most of what is free"
+        return f"at most {show_duration(self.within)}, {disk} of disk, {show_size(self.memory)} of memory a process"
+
+
+class RestoreDrill(ScratchDrill):
+    """A restore of the newest file, here or on the server that has it."""
+
+    source: Literal["server", "offsite"] = Field(
+        "server", description="A setting: `offsite` to restore the newest copy elsewhere, not the file on the server."
+    )
+    on: str | None = Field(
+        None, description="A setting: the server that has the backup, where it is restored; else the copy comes here."
+    )
+
+
+class RepositoryDrill(ScratchDrill):
+    """A restore of the newest backup in a repository, on the server whose tool is asked."""
+
+    file: Annotated[str, AfterValidator(glob_path)] | None = Field(
+        None,
+        description="A setting: which file in it is restored into a server; left out, all comes back as files.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +180,6 @@ class Drill:
 
 def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     """What a drill will do, for whoever has to allow it."""
-    room = show_size(drill.disk) if drill.disk else "most of what is free"
     where = "this machine" if drill.on is None else drill.on
     user = user_name() if drill.on is None else "an unprivileged user"
     source, way = backup.path, f"from {backup.on}"
@@ -175,22 +193,28 @@ def what_it_does(backup: Any, drill: RestoreDrill) -> str:
     compared = "; the rows of the live database are counted" if drill.live else ""
     return (
         f"the newest of {source} is copied {way} into a scratch folder on {where}, restored "
-        f"there by {user} into a server without a network, asked, and removed: at most "
-        f"{show_duration(drill.within)}, {room} of disk, {show_size(drill.memory)} of memory a process{compared}"
+        f"there by {user} into a server without a network, asked, and removed: {drill.room}{compared}"
     )
 
 
 def observe_drill(host: Any, backup: Any, restore_drill: RestoreDrill, artifacts: Any, hosts: Hosts) -> Drill:
     """The last drill, where it is not due again and all that it showed still holds; else a new one."""
-    record = records.read(backup.name)
-    asked = _asked(host, backup, restore_drill)
     gone = restore_drill.source == "server" and not artifacts.kept
-    if record and not gone and record.asked == asked and restore_drill.every is not None:
-        kept = _drill_of(record, artifacts.asked_at, "recorded")
-        if _holds(kept, restore_drill):
-            return kept
+    asked = _asked(host, backup, restore_drill)
+    kept = None if gone else recorded(backup.name, asked, restore_drill, artifacts.asked_at)
+    if kept:
+        return kept
     announce(f"drill {backup.name}: {what_it_does(backup, restore_drill)}")
     return drill_now(host, backup, restore_drill, artifacts, hosts)
+
+
+def recorded(name: str, asked: str, drill: ScratchDrill, now: int) -> Drill | None:
+    """The last drill, where it was asked the same, is not due again, and all that it showed still holds."""
+    record = records.read(name)
+    if not record or record.asked != asked or drill.every is None:
+        return None
+    kept = _drill_of(record, now, "recorded")
+    return kept if _holds(kept, drill) else None
 
 
 def drill_now(
@@ -211,14 +235,19 @@ def drill_now(
         return Drill(f"there is no file at {where}")
     look = _drill_here if drill.on is None else _drill_there
     came = look(host, backup, drill, newest, hosts, tell)
+    return concluded(backup.name, newest.shown, came, drill, _asked(host, backup, drill), what_it_does(backup, drill))
+
+
+def concluded(name: str, artifact: str, came: Came, drill: ScratchDrill, asked: str, doing: str) -> Drill:
+    """The drill that was done now, and is recorded where it restored."""
     if came.restored is None:
-        why = f"{newest.shown} can't be restored: {came.fault}"
-        return Drill(why, evidence=(_evidence(came, backup, drill, came.fault),))
+        why = f"{artifact} can't be restored: {came.fault}"
+        return Drill(why, evidence=(_evidence(came, doing, came.fault),))
     record = Record(
-        backup=backup.name,
-        artifact=newest.shown,
+        backup=name,
+        artifact=artifact,
         digest=came.digest,
-        asked=_asked(host, backup, drill),
+        asked=asked,
         at=int(time.time()),
         took_s=round(came.took_s, 3),
         steps=tuple((name, round(took, 3)) for name, took in came.steps),
@@ -227,11 +256,11 @@ def drill_now(
     )
     records.write(record)
     shown = _drill_of(record, record.at, "now")
-    return Drill(shown.reason, record, 0.0, (_evidence(came, backup, drill, shown.reason),))
+    return Drill(shown.reason, record, 0.0, (_evidence(came, doing, shown.reason),))
 
 
 @dataclass(frozen=True, slots=True)
-class _Came:
+class Came:
     """What came of one drill, wherever it was."""
 
     is_offline: bool
@@ -239,6 +268,7 @@ class _Came:
     restored: Restored | None = None  # without it, there is a fault
     digest: str = ""
     fault: str = ""
+    artifact: str = ""  # what was restored, where only the drill can tell
 
     @property
     def took_s(self) -> float:
@@ -247,7 +277,7 @@ class _Came:
 
 def _drill_here(
     host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, hosts: Hosts, tell: Callable[[str], object]
-) -> _Came:
+) -> Came:
     with scratch(Limits(drill.within, drill.disk or free_room(), drill.memory), tell) as place:
         packed = place.folder / "artifact"
         try:
@@ -256,8 +286,8 @@ def _drill_here(
                 digest = _bring(host, backup, drill, newest, packed, hosts, place.left_s)
             restored = restore(place, opened(packed), drill.questions, decrypt=drill.decrypt)
         except NotRestorable as fault:
-            return _Came(place.is_offline, tuple(place.steps), fault=str(fault))
-        return _Came(place.is_offline, tuple(place.steps), restored, digest)
+            return Came(place.is_offline, tuple(place.steps), fault=str(fault))
+        return Came(place.is_offline, tuple(place.steps), restored, digest)
 
 
 def _bring(
@@ -275,25 +305,32 @@ def _bring(
 
 def _drill_there(
     host: Any, backup: Any, drill: RestoreDrill, newest: Artifact, hosts: Hosts, tell: Callable[[str], object]
-) -> _Came:
-    """The same, where the backup is. CouldNotLook: that server lacks what the drill needs, or can't be reached."""
+) -> Came:
+    """The same, where the backup is."""
     tell(f"restore {newest.shown} on {backup.on}")
+    return drilled_there(host, backup.on, drill, {"path": newest.whole})
+
+
+def drilled_there(host: Any, server: str, drill: ScratchDrill, source: Mapping[str, Any]) -> Came:
+    """A drill on that server, of what `source` names. CouldNotLook: it lacks what is needed, or can't be reached."""
     limits = {"within": drill.within, "disk": int(drill.disk) if drill.disk else None, "memory": int(drill.memory)}
-    order = {"path": newest.whole, "questions": asdict(drill.questions), "decrypt": drill.decrypt, **limits}
-    answer = run(host, backup.on, there.command(order), within=drill.within + _CLEANS_UP_S)
+    order = {**source, "questions": asdict(drill.questions), "decrypt": drill.decrypt, **limits}
+    answer = run(host, server, there.command(order), within=drill.within + _CLEANS_UP_S)
     lines = answer.text.strip().splitlines()
     if answer.exit or not lines:
         said = next((line for line in reversed(answer.errors.splitlines()) if line.strip()), "it did not say why")
+        otherwise = "; or leave out `on`" if "path" in source else ""
         raise CouldNotLook(
-            f"{backup.on} could not drill: {said}", mend="it needs Linux with python3 of 3.11; or leave out `on`"
+            f"{server} could not drill: {said}", mend=f"it needs Linux with python3 of 3.11{otherwise}"
         )
     came = json.loads(lines[-1])
     if "unseen" in came:
-        raise CouldNotLook(f"on {backup.on}: {came['unseen']}", mend=came["mend"])
+        raise CouldNotLook(f"on {server}: {came['unseen']}", mend=came["mend"])
     steps = tuple((name, took) for name, took in came["steps"])
     if "fault" in came:
-        return _Came(came["offline"], steps, fault=came["fault"])
-    return _Came(came["offline"], steps, records.restored_of(came["restored"]), came["digest"])
+        return Came(came["offline"], steps, fault=came["fault"])
+    restored = records.restored_of(came["restored"])
+    return Came(came["offline"], steps, restored, came["digest"], artifact=came.get("artifact", ""))
 
 
 def _drill_of(record: Record, now: int, when: str) -> Drill:
@@ -305,12 +342,12 @@ def _drill_of(record: Record, now: int, when: str) -> Drill:
     return Drill(reason, record, age_s, (Evidence(f"the last drill of {record.backup}", told),))
 
 
-def _evidence(came: _Came, backup: Any, drill: RestoreDrill, told: str) -> Evidence:
+def _evidence(came: Came, doing: str, told: str) -> Evidence:
     reach = "without a network" if came.is_offline else "on a unix socket only"
-    return Evidence(f"restore drill, {reach}: {what_it_does(backup, drill)}", told)
+    return Evidence(f"restore drill, {reach}: {doing}", told)
 
 
-def _differing(drill: RestoreDrill, restored: Restored) -> Mapping[str, float] | None:
+def _differing(drill: ScratchDrill, restored: Restored) -> Mapping[str, float] | None:
     """By table, how many percent the restored rows are from the live ones."""
     if drill.live is None:
         return None
@@ -329,12 +366,12 @@ def _asked(host: Any, backup: Any, drill: RestoreDrill) -> str:
     return records.digest_of(*asked, host.backend.get_pytest_id(), place)
 
 
-def _holds(kept: Drill, drill: RestoreDrill) -> bool:
+def _holds(kept: Drill, drill: ScratchDrill) -> bool:
     """Whether nothing that is declared would fail by what was recorded: a drill that failed is done again."""
     return all(expectation.judge(actual) for expectation, actual in judged(kept, drill))
 
 
-def judged(seen: Drill, drill: RestoreDrill) -> list[tuple[Expectation, object]]:
+def judged(seen: Drill, drill: ScratchDrill) -> list[tuple[Expectation, object]]:
     """Every expectation of a drill, beside what was observed for it."""
     alone: list[tuple[Expectation | None, object]] = [
         (drill.every, seen.age_s),
