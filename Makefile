@@ -25,7 +25,7 @@ demo: setup  ## gate the embedded demo and write the report
 	$(BIN)/readygate demo
 
 test: check  ## everything that has to hold: checks and tests
-	$(BIN)/python -m pytest tests -q -m "not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -q -m "not alone" -n 3 --dist loadfile
 	@# What measures may find the machine busy for a while.
 	$(BIN)/python -m pytest tests -q -m alone --reruns 3 --reruns-delay 5
 
