@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,13 @@ def test_what_https_leads_on_to_is_another_checks_concern(look: Look, ways: dict
     assert look(f"https://{HOST}:{{port}}/", secure=redirecting(**ways)).to_https is True
 
 
+def redirected(folder: Path, port: int, plain: int, **more: Any) -> dict[str, Any]:
+    """A site behind nginx, whose certificate is of the CA in the folder."""
+    tls = {"ca": str(folder / "ca.pem"), "trusted": True}
+    reached = {"url": f"https://{HOST}:8443", "resolve": f"127.0.0.1:{port}", "http_port": plain}
+    return {**reached, "redirects_http": True, "tls": tls, **more}
+
+
 def test_it_is_seen_as_nginx_sends_it_and_a_proxy_that_ends_tls_makes_a_circle_of_it(tmp_path: Path) -> None:
     chain, key = write_chain(tmp_path, ROOT.issue(HOST))
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
@@ -105,14 +113,7 @@ def test_it_is_seen_as_nginx_sends_it_and_a_proxy_that_ends_tls_makes_a_circle_o
         with nginx(tmp_path, f"ssl_certificate {chain}; ssl_certificate_key {key}; {secure}", "ssl", other) as port:
             conf = tmp_path / "nginx.conf"
             assert str(plain) in conf.read_text()
-            declared = {
-                "url": f"https://{HOST}:8443",
-                "resolve": f"127.0.0.1:{port}",
-                "http_port": plain,
-                "redirects_http": True,
-                "tls": {"ca": str(tmp_path / "ca.pem"), "trusted": True},
-            }
-            assert failing("sites", declared) == caught
+            assert failing("sites", redirected(tmp_path, port, plain)) == caught
 
 
 @pytest.mark.parametrize(
@@ -129,14 +130,7 @@ def test_what_is_declared_is_not_served_over_http_all_the_same(tmp_path: Path, s
         f"location /cart {{ {ways.get(status, f'return {status};')} }} }}"
     )
     with nginx(tmp_path, f"ssl_certificate {chain}; ssl_certificate_key {key}; return 200;", "ssl", other) as port:
-        declared = {
-            "url": f"https://{HOST}:8443",
-            "resolve": f"127.0.0.1:{port}",
-            "http_port": plain,
-            "redirects_http": True,
-            "tls": {"ca": str(tmp_path / "ca.pem"), "trusted": True},
-            "endpoints": {"/cart": {"status": 200}},
-        }
+        declared = redirected(tmp_path, port, plain, endpoints={"/cart": {"status": 200}})
         assert failing("sites", declared) == (set() if sound else {"site.redirects_http"})
 
 

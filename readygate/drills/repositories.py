@@ -22,7 +22,6 @@ _DAMAGE = re.compile(
     re.IGNORECASE,
 )
 _WILD = re.compile(r"[*?\[\]\\]")
-_NOT_RUN = (126, 127)  # as a shell says that there is no such program, or none that may be run
 _FILES = ("file", "-", "h")  # as restic calls them, and as borg does, which lists another name of one as `h`
 
 
@@ -88,7 +87,7 @@ def _asked(place: Scratch, script: str, *words: str) -> Ended:
     if not ended.exit:
         return ended
     lines = [line.strip() for line in ended.said.splitlines() if line.strip()]
-    if ended.exit not in _NOT_RUN and (damage := next((line for line in lines if _DAMAGE.search(line)), None)):
+    if ended.was_run and (damage := next((line for line in lines if _DAMAGE.search(line)), None)):
         raise NotRestorable(damage)
     raise CouldNotLook(
         f"the repository could not be asked: {lines[-1] if lines else f'exit {ended.exit}'}",

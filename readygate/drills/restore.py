@@ -16,7 +16,6 @@ from readygate.drills.redis import MANIFESTS, restore_redis
 from readygate.drills.scratch import Ended, Scratch
 from readygate.errors import CouldNotLook
 
-_NOT_RUN = (126, 127)  # as a shell says that there is no such program, or none that may be run
 _WRAPPINGS = 3  # encrypted, packed, and one more
 
 
@@ -84,7 +83,7 @@ def _unpacked(scratch: Scratch, packed: Path, decrypt: str | None) -> Path:
         with scratch.step("decrypt"):
             # The key is ours to read, and nobody else's.
             ended = scratch.run(["sh", "-c", decrypt], reads=plain, writes="decrypted", as_us=True)
-            if ended.exit in _NOT_RUN or "no such file" in ended.said.lower():
+            if not ended.was_run or "no such file" in ended.said.lower():
                 raise CouldNotLook(
                     f"`decrypt` can't be run: {ended.said.splitlines()[0] if ended.said else ended.exit}",
                     mend="see that its program and its key are on the machine that restores",

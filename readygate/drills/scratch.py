@@ -53,6 +53,11 @@ class Ended:
     def text(self) -> str:
         return self.output.read_text(errors="replace")
 
+    @property
+    def was_run(self) -> bool:
+        """Whether there was such a program, and it may be run, as a shell says otherwise."""
+        return self.exit not in (126, 127)
+
 
 @dataclass(slots=True)
 class Scratch:

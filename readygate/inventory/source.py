@@ -168,8 +168,8 @@ def text_of(path: Path) -> str:
     return text
 
 
-# What YAML doesn't count as printable (yaml.org/spec/1.2.2, 5.1): binary files end here.
 _ODD_INDENTATION = re.compile("^ *\u00a0", re.MULTILINE)  # from a web page; YAML takes it for the beginning of a key
+# What YAML doesn't count as printable (yaml.org/spec/1.2.2, 5.1): binary files end here.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -63,10 +63,8 @@ def _refuse_idle_users(plan: Plan, least_rate: float | None, limits: Mapping[str
     most = plan.users * level * plan.steps_a_journey / think if think else float("inf")
     needed = ceil(least_rate * (think + answer) / plan.steps_a_journey / level - 1e-9)
     if needed > plan.users:
-        thinking, cap = (
-            f"who think {_span(*plan.think)}" if think else "who never think",
-            f"{show_rate(_round(most))} at most",
-        )
+        thinking = f"who think {_span(*plan.think)}" if think else "who never think"
+        cap = f"{show_rate(_round(most))} at most"
         if most >= least_rate:
             thinking += f", and wait {show_duration(limits['p50'])} for each answer,"
             cap = show_rate(_round(plan.users * level * plan.steps_a_journey / (think + answer)))

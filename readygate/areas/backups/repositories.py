@@ -62,7 +62,7 @@ class BackupRepository(Spec):
 
     @model_validator(mode="after")
     def _is_asked_of_its_tool(self) -> BackupRepository:
-        for name, tool in _ONLY:
+        for name, tool in (*_ONLY, ("lock_age", "restic")):
             if getattr(self, name) is not None and self.tool != tool:
                 raise Mistake(f"`{name}` is of {tool}, and this is a repository of {self.tool}", "leave it out")
         if self.missed and not self.schedule:
@@ -77,7 +77,6 @@ _ONLY = {
     ("host", "restic"): "--host",
     ("path", "restic"): "--path",
     ("tag", "restic"): "--tag",
-    ("lock_age", "restic"): "",
     ("archives", "borg"): "--glob-archives",
 }
 
@@ -348,7 +347,7 @@ def _filled(command: str, repository: BackupRepository, name: str = "") -> str:
 
 def only(repository: BackupRepository) -> str:
     """How the tool is told which of the backups count."""
-    told = {option: getattr(repository, field) for (field, _), option in _ONLY.items() if option}
+    told = {option: getattr(repository, field) for (field, _), option in _ONLY.items()}
     return " ".join(f"{option} {quote(value)}" for option, value in told.items() if value is not None)
 
 

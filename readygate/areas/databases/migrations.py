@@ -95,10 +95,8 @@ def look_at_migrations(migrations: Migrations, rows: Rows) -> MigrationState:
     if migrations.tool == "alembic":
         pending, unknown = _compare_alembic(folder, applied)
     else:
-        known, done = (
-            {_plain(each) for each in _in_folder(folder, migrations.tool)},
-            {_plain(each) for each in applied},
-        )
+        known = {_plain(each) for each in _in_folder(folder, migrations.tool)}
+        done = {_plain(each) for each in applied}
         squashed = _squashed_in(folder) if migrations.tool == "django" else {}
         # One that stands for others is applied where all of them are, and notes it with the next `migrate`.
         pending = known - done - {each for each, others in squashed.items() if others and others <= done}

@@ -101,10 +101,9 @@ class Talk:
             mend = "declare a longer `within`, or ask what is cheaper"
             return CouldNotLook(f"it had no answer to '{query}' within {self._within:g} s", mend=mend)
         if number in _REFUSED_LOGIN:
-            cause = f"login:{self._address.place}:{said}"
             # MariaDB says no more than this to who comes in the clear, where it or the user demands TLS.
             mend = "see the URL" + ", and whether the server demands TLS" * (self._address.encryption == "disable")
-            return CouldNotLook(f"{self._address.place} lets nobody in: {said}", cause=cause, mend=mend)
+            return self._address.lets_nobody_in(said, mend)
         root = getattr(error, "original_exception", None) or error
         if number == _LOST:
             root = TimeoutError()

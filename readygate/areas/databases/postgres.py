@@ -181,9 +181,7 @@ def refused(address: Address, state: str, said: str, query: str, within: float) 
         return CouldNotLook(reason, mend="declare a longer `within`, or ask what is cheaper")
     if state in _REFUSED_LOGIN or not query:
         mend = "see the user, the password and the name in the URL, and pg_hba.conf"
-        return CouldNotLook(
-            f"{address.place} lets nobody in: {said}", cause=f"login:{address.place}:{said}", mend=mend
-        )
+        return address.lets_nobody_in(said, mend)
     shown = query if len(query) < 100 else f"{query[:100]}..."
     mend = "correct the query, or grant the user of the URL what it needs, such as pg_monitor"
     return CouldNotLook(f"PostgreSQL can't answer '{shown}': {said}", mend=mend)

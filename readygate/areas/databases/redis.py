@@ -243,7 +243,5 @@ def refuses_strangers(line: Line | RedisCli) -> bool:
 def said_no(address: Address, command: str, said: str) -> CouldNotLook:
     if said.startswith(_NOT_LOGGED_IN):
         mend = "see the user and the password in the URL, and Redis' ACL"
-        return CouldNotLook(
-            f"{address.place} lets nobody in: {said}", cause=f"login:{address.place}:{said}", mend=mend
-        )
+        return address.lets_nobody_in(said, mend)
     return CouldNotLook(f"Redis can't answer {command}: {said}", mend="see that it has loaded its data")

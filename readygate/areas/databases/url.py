@@ -67,6 +67,10 @@ class Address:
         context.check_hostname = self.encryption == "verify-full"
         return context
 
+    def lets_nobody_in(self, said: object, mend: str) -> CouldNotLook:
+        """What a refused login comes to; each that is refused for another reason is a cause of its own."""
+        return CouldNotLook(f"{self.place} lets nobody in: {said}", cause=f"login:{self.place}:{said}", mend=mend)
+
     def failed(self, error: BaseException, within: float) -> CouldNotLook:
         """What a connection broke off with; the same cause for all that can't be seen of this database."""
         reason = None

@@ -108,9 +108,10 @@ done"""
 def observe_crontabs(host: Any, server: Spec, processes: Processes) -> Crontabs:
     """Every crontab and every script that `run-parts` starts from one, as this server's cron would take it."""
     text = ask(host, server.name, _READ).text
-    users = {entry.user for entry in parse_crontabs(text)}
+    named = tuple(parse_crontabs(text))
+    users = {entry.user for entry in named}
     unknown = _unknown(host, server, users - set(processes.user_names.values()))
-    dead = _dead(host, server, {_program(entry.command) for entry in parse_crontabs(text)} - {""})
+    dead = _dead(host, server, {_program(entry.command) for entry in named} - {""})
     entries = parse_crontabs(text, unknown, _expired(host, server, users), dead)
     logging = max((_logging(entry.command) for entry in processes.entries if _is_cron(entry)), default=None)
     return Crontabs(tuple(entries), logging)

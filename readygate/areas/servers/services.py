@@ -88,8 +88,10 @@ class ActualService:
         return f"down is {', '.join(self.down_parts)}" if self.active and self.down_parts else ""
 
 
-_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,ActiveEnterTimestamp"
-_OF_MORE = "ConsistsOf,SourcePath"
+_PROPERTIES = (
+    "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,ActiveEnterTimestamp,"
+    "ConsistsOf,SourcePath"
+)
 
 
 def observe_service(host: Any, server: Spec, service: Spec) -> ActualService:
@@ -103,7 +105,7 @@ at_boot() {{
 }}
 if [ -d /run/systemd/system ] || [ ! -x {script_} ]; then
     echo "Now=$(date +%s)"
-    shown=$(TZ=UTC systemctl show --property={_PROPERTIES},{_OF_MORE} -- {name}) || exit 1
+    shown=$(TZ=UTC systemctl show --property={_PROPERTIES} -- {name}) || exit 1
     printf '%s\\n' "$shown"
     of_script=$(printf '%s\\n' "$shown" | sed -n 's|^SourcePath=/etc/init.d/||p')
     [ -z "$of_script" ] || at_boot "$of_script"

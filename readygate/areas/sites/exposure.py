@@ -14,7 +14,7 @@ from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.origin import Origin
 from readygate.areas.sites.patience import OUTAGES, look
 from readygate.areas.sites.site import Site
-from readygate.areas.sites.turnstile import TOO_MANY
+from readygate.areas.sites.turnstile import LIMITED, TOO_MANY
 from readygate.errors import ClosedUnanswered, CouldNotLook
 from readygate.results import Evidence
 from readygate.spec import Spec
@@ -51,7 +51,6 @@ _GIVEAWAYS = {
 }
 # Who is told this sees the limit, or the outage, and not what is behind it.
 _TELLS_NOTHING = (TOO_MANY, *OUTAGES)
-_LIMITED = (TOO_MANY, 503)
 _DEBUG = (
     r"You're seeing this (?:error|page) because you have <code>DEBUG = True</code>",
     r"Traceback \(most recent call last\)",
@@ -160,8 +159,8 @@ def observe_error_pages(origin: Origin) -> ErrorPages:
     asked = ((NO_SUCH_PAGE, Request()), ("/?page=%00%ff'\"[]={{", Request()), (NO_SUCH_PAGE, broken))
     answers: list[Response] = []
     for path, request in asked:
-        answers.append(look(origin, path, request, limited_by=_LIMITED))
-        if answers[-1].status in _LIMITED:
+        answers.append(look(origin, path, request, limited_by=LIMITED))
+        if answers[-1].status in LIMITED:
             break
     found = [each for each in _DEBUG if any(re.search(each, answer.text, re.MULTILINE) for answer in answers)]
     if not found:
@@ -175,7 +174,7 @@ def _ask_all(origin: Origin, paths: tuple[str, ...]) -> dict[str, Response | Non
 
     def ask(path: str) -> Response | None:
         try:
-            return look(origin, path, limited_by=_LIMITED)
+            return look(origin, path, limited_by=LIMITED)
         except ClosedUnanswered:
             return None
 

@@ -58,13 +58,16 @@ class Response:
         """
         values = [value for each, value in self.fields if each.lower() == name.lower()]
         if name.lower() == _HSTS:
-            values = [] if self.url.startswith("http:") else values[:1]
+            values = [] if self._ignores(name) else values[:1]
         return ", ".join(values) if values else None
 
     def why_no_header(self, name: str) -> str:
         """Why a header that was sent is as good as none; empty where that isn't so."""
-        ignored = name.lower() == _HSTS and self.url.startswith("http:")
-        return f"browsers ignore it over http://, as at {self.url}: declare it for https://" if ignored else ""
+        told = f"browsers ignore it over http://, as at {self.url}: declare it for https://"
+        return told if self._ignores(name) else ""
+
+    def _ignores(self, name: str) -> bool:
+        return name.lower() == _HSTS and self.url.startswith("http:")
 
     @property
     def text(self) -> str:

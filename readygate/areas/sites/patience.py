@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 
 from readygate.areas.sites.fetch import Request, Response, fetch
 from readygate.areas.sites.origin import Origin
-from readygate.areas.sites.turnstile import TOO_MANY
 
 OUTAGES = (502, 503, 504)  # of what is behind a proxy, of which they tell nothing
 _GET = Request()
@@ -38,6 +37,6 @@ def look(
 def see(origin: Origin, path: str, request: Request = _GET) -> Response:
     """The answer of the site itself. CouldNotLook: a rate limit answers for it, however long one waits."""
     answer = look(origin, path, request)
-    if answer.status in {TOO_MANY, *origin.turnstile.statuses}:
+    if answer.status in origin.turnstile.statuses:
         raise origin.limited(path, answer.status)
     return answer

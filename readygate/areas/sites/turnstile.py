@@ -11,6 +11,7 @@ from typing import TypeVar
 from readygate.announcing import announce
 
 TOO_MANY = 429
+LIMITED = (TOO_MANY, 503)  # how limits refuse whose status nobody declared; the second is that of nginx
 LONGEST_PAUSE_S = 90.0  # a limit that lets in again only after longer is not waited for
 _LEAST_PATIENCE_S = 5.0
 _MOST_S = 300.0  # so long one waits at a site in all

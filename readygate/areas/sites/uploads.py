@@ -13,12 +13,12 @@ from readygate.announcing import announce
 from readygate.areas.mentioned import limit
 from readygate.areas.sites.http import Endpoint, request_of
 from readygate.areas.sites.origin import Origin
+from readygate.areas.sites.turnstile import LIMITED
 from readygate.areas.sites.wire import ask_head, connected, head_of, read_head
 from readygate.errors import CouldNotLook
 from readygate.results import Evidence
 
 _BEFORE_THE_SIZE = (401, 403, 404, 405)
-_TOO_MUCH_FOR_NOW = (429, 503)
 _TOO_LARGE = 413
 _CLOSED = "closed"
 _PATIENCE_S = 2.0  # a server that says nothing for so long waits for the body: it has accepted its length
@@ -65,7 +65,7 @@ def observe_body_limit(origin: Origin, endpoint: Endpoint) -> BodyLimit:
         for size, status in statuses.items()
     )
     # Where one byte more is refused for its size, an outage behind that is another check's concern.
-    unseen = _BEFORE_THE_SIZE if statuses[declared + 1] == _TOO_LARGE else (*_BEFORE_THE_SIZE, *_TOO_MUCH_FOR_NOW)
+    unseen = _BEFORE_THE_SIZE if statuses[declared + 1] == _TOO_LARGE else (*_BEFORE_THE_SIZE, *LIMITED)
     turned_away = {status for status in statuses.values() if status in unseen}
     if turned_away:
         raise CouldNotLook(

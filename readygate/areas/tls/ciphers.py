@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -147,10 +147,9 @@ def _ciphers_at(origin: Origin, versions: Sequence[str]) -> NodeCiphers:
     return NodeCiphers(origin.at, suites, chooses, dh_bits, Evidence(offered, told))
 
 
-def observe_profiles(protocols: Protocols, ciphers: Ciphers) -> MetProfiles:
+def observe_profiles(protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> MetProfiles:
     """Compare all nodes with each profile; what is stricter than a profile meets it as well."""
-    shown = [each for place, _ in protocols.by_node for each in certificate_at(place).shown]
-    wrong = {name: _beyond(profile, protocols, ciphers, shown) for name, profile in PROFILES.items()}
+    wrong = {name: _beyond(profile, protocols, ciphers, certificate) for name, profile in PROFILES.items()}
     reasons = [f"not {name}: {'; '.join(each)}" for name, each in wrong.items() if each]
     return MetProfiles(tuple(name for name, each in wrong.items() if not each), " | ".join(reasons))
 
@@ -211,9 +210,7 @@ def _dh_bits(origin: Origin, version: tls_hello.Version, accepted: Sequence[int]
     return bits
 
 
-def _beyond(
-    profile: Profile, protocols: Protocols, ciphers: Ciphers, certificates: Iterable[Certificate]
-) -> list[str]:
+def _beyond(profile: Profile, protocols: Protocols, ciphers: Ciphers, certificate: Certificate) -> list[str]:
     """What the profile would not have."""
     wrong = []
     if versions := [each for each in protocols.accepted if each not in profile.protocols]:
@@ -222,7 +219,7 @@ def _beyond(
         wrong.append(f"accepts {', '.join(suites)}")
     if ciphers.dh_bits is not None and ciphers.dh_bits < profile.dh_bits:
         wrong.append(f"DHE has {ciphers.dh_bits} bits")
-    for each in certificates:
+    for each in certificate.shown_anywhere:
         if each.key_type == "RSA" and (profile.rsa_bits is None or (each.key_bits or 0) < profile.rsa_bits):
             wrong.append(f"its key is RSA of {each.key_bits} bits")
         if (days := (each.not_after - each.not_before).days) > profile.days:
